@@ -1,0 +1,122 @@
+"""The joints: what a part has to offer to fit. Nothing inherits from these; whatever has the methods fits.
+
+Adding a detector, backend, source or sink is adding one file with ``open(...)`` to its folder; ``registry`` finds it by
+the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.types import Detection, Frame, FrameResult, Image, Neighbor, Track
+
+
+class FrameSource(Protocol):
+    """Where frames come from.
+
+    ``live`` tells a camera, whose frames are dropped when the loop is busy, from a file, which waits.
+    """
+
+    name: str
+    live: bool
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames until the source ends. No read blocks for longer than 2 s.
+
+        Raises:
+            SourceLost: it cannot go on.
+        """
+
+    def close(self) -> None:
+        """Releases the device; may be called from another thread, which ends ``frames``."""
+
+
+class Backend(Protocol):
+    """One engine running one network. Knows nothing of faces."""
+
+    name: str
+    inputs: Mapping[str, tuple[int | None, ...]]
+    outputs: tuple[str, ...]
+
+    def run(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
+        """Every output for these inputs. The arrays returned belong to the caller."""
+
+    def close(self) -> None:
+        """Frees the engine."""
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    name: str
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces in a (H, W, 3) uint8 BGR picture of any size, best score first; nobody is []."""
+
+    def close(self) -> None:
+        """Frees its engines."""
+
+
+class Embedder(Protocol):
+    """Maps face crops to points on the unit sphere."""
+
+    name: str
+    fingerprint: str
+    backend: str
+    size: int
+    crop_size: int
+
+    def crop(self, image: Image, detection: Detection) -> Image:
+        """The (crop_size, crop_size, 3) uint8 BGR picture this model wants of a face."""
+
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0."""
+
+    def close(self) -> None:
+        """Frees its engine."""
+
+
+class Tracker(Protocol):
+    """Follows faces from frame to frame, in seconds, never in frames."""
+
+    def update(self, detections: Sequence[Detection], at: float) -> list[Track]:
+        """Tracks alive at this moment, by id: tentative, confirmed and lost.
+
+        Args:
+            detections: faces of one frame.
+            at: seconds, never smaller than in the call before.
+        """
+
+    def split(self, track_id: int) -> Track:
+        """Gives the face now at this track an id of its own: it turned out to be somebody else.
+
+        The old track ends here. Returns the new, confirmed track.
+        """
+
+
+class Gallery(Protocol):
+    """Enrolled people and the search among them."""
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change, in whatever process it was made."""
+
+    def search(self, embeddings: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
+        """For each of N unit rows its at most k nearest gallery rows, nearest first."""
+
+    def close(self) -> None:
+        """Releases the file."""
+
+
+class Sink(Protocol):
+    """Where results go."""
+
+    def write(self, result: FrameResult) -> bool:
+        """Takes one frame's result. False asks the loop to stop."""
+
+    def close(self) -> None:
+        """Finishes what was begun; files are whole afterwards."""

@@ -1,0 +1,53 @@
+"""Package description; tool settings are in pyproject.toml."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+
+
+class BuildWithData(build_py):
+    """Packs the model catalogue and the commented settings into the wheel; a checkout reads them where they stand."""
+
+    def run(self):
+        """Builds, then copies the two files beside the code."""
+        super().run()
+        if not self.editable_mode:
+            shutil.copy(HERE / "engines" / "models.toml", Path(self.build_lib) / "rtface" / "models.toml")
+            shutil.copy(HERE / "config.toml", Path(self.build_lib) / "rtface" / "config.toml")
+
+
+setup(
+    name="rtface",
+    version="0.1.0",
+    description="Real-time face recognition for live video: FaceNet, an HNSW gallery and k-NN voting",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["rtface", "rtface.*"]),
+    package_data={"rtface": ["py.typed"]},
+    cmdclass={"build_py": BuildWithData},
+    entry_points={"console_scripts": ["rtface = rtface.cli:main"]},
+    install_requires=[
+        "click>=8.1",
+        "hnswlib>=0.8",
+        "insightface>=1.0",
+        "numpy>=1.26",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
+        "opencv-python>=4.10",
+        "pillow>=10",
+        "platformdirs>=4",
+        "protobuf>=4.25",
+        "pydantic>=2.7",
+        "rich>=13",
+    ],
+    extras_require={
+        "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
+        "test": ["hypothesis>=6", "mypy>=1.10", "pytest>=8", "ruff>=0.6"],
+    },
+)
