@@ -105,6 +105,12 @@ class Gallery(Protocol):
     def revision(self) -> int:
         """Grows with every change, in whatever process it was made."""
 
+    def counts(self) -> Mapping[str, int]:
+        """Rows of each enrolled person."""
+
+    def refresh(self) -> bool:
+        """Takes in what other processes have changed; True when there was something. Cheap when there was not."""
+
     def search(self, embeddings: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
         """For each of N unit rows its at most k nearest gallery rows, nearest first."""
 

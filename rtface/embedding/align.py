@@ -1,0 +1,84 @@
+"""From a detection to the picture an embedding model wants: box crop or five-point warp. Which one is the model's data."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.types import Image
+
+ARCFACE_112 = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""Where the five landmarks lie in a 112x112 ArcFace crop. Source: InsightFace, used by SFace (OpenCV Zoo) as well."""
+
+THUMBNAIL_PX = 16
+
+
+def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -> Image:
+    """A square of the picture around the box, scaled to (size, size, 3).
+
+    The side is the box's longer one, widened by ``margin`` of itself in all; what lies outside the picture repeats the edge.
+    """
+    left, top, right, bottom = (float(v) for v in box)
+    side = max(right - left, bottom - top, 1.0) * (1 + margin)
+    centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
+    return _cut(image, centre_x - side / 2, centre_y - side / 2, side, size)
+
+
+def _cut(image: Image, left: float, top: float, side: float, size: int) -> Image:
+    """The square at (left, top), resampled. Shrinks by area averaging first: a plain warp of a large face would alias."""
+    height, width = image.shape[:2]
+    x0, y0 = int(np.floor(left)), int(np.floor(top))
+    x1, y1 = int(np.ceil(left + side)), int(np.ceil(top + side))
+    inside = image[max(y0, 0) : max(min(y1, height), 1), max(x0, 0) : max(min(x1, width), 1)]
+    if inside.size == 0:
+        inside = image[:1, :1]
+    pads = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
+    square = cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REPLICATE) if any(pads) else inside
+    shrink = side > size
+    return np.asarray(
+        cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR), np.uint8
+    )
+
+
+def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(2, 3) rotation, scale and shift that takes source (N, 2) nearest to target (N, 2) in the least squares sense.
+
+    Source: Umeyama 1991, without reflection, in complex numbers.
+    """
+    p = source[:, 0] + 1j * source[:, 1]
+    q = target[:, 0] + 1j * target[:, 1]
+    p_mean, q_mean = p.mean(), q.mean()
+    spread = float(np.sum(np.abs(p - p_mean) ** 2))
+    turn = np.sum(np.conj(p - p_mean) * (q - q_mean)) / max(spread, 1e-9)
+    shift = q_mean - turn * p_mean
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
+
+
+def warp_landmarks(
+    image: Image, landmarks: NDArray[np.float32], size: int, template: NDArray[np.float32] = ARCFACE_112
+) -> Image:
+    """(size, size, 3): the picture turned, scaled and moved so that the landmarks lie on the 112 px template."""
+    matrix = similarity(landmarks, template * (size / 112))
+    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def sharpness(crop: Image) -> float:
+    """Variance of the Laplacian of a crop's brightness: low for a blurred face.
+
+    Source: Pech-Pacheco et al. 2000, as everybody uses it.
+    """
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+def thumbnail(image: Image, box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(256,) the face as 16x16 brightness values, zero mean and norm 1, so that a dot product is their correlation."""
+    left, top, right, bottom = (float(v) for v in box)
+    side = max(right - left, bottom - top, 1.0)
+    small = _cut(image, (left + right - side) / 2, (top + bottom - side) / 2, side, THUMBNAIL_PX)
+    values = small.astype(np.float32).mean(axis=2).ravel()
+    values -= values.mean()
+    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)

@@ -1,0 +1,58 @@
+"""A network from models.toml as an ``Embedder``: its own crop, its graph on any backend, its centring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.embedding import align
+from rtface.types import Detection, Image
+
+if TYPE_CHECKING:
+    from rtface.interfaces import Backend
+    from rtface.models.catalogue import ModelSpec
+
+LARGEST_BATCH = 32
+"""Crops in one run of the network; more are split, so that memory stays bounded."""
+
+
+class ModelEmbedder:
+    """Maps crops to the unit sphere with one network; fulfils ``interfaces.Embedder``."""
+
+    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+        self.name = spec.name
+        self.fingerprint = spec.fingerprint
+        self.backend = backend.name
+        self.size = spec.embedding_size
+        self.crop_size = spec.crop.size
+        self._crop_spec = spec.crop
+        self._centre = spec.centre
+        self._engine = backend
+
+    def crop(self, image: Image, detection: Detection) -> Image:
+        """The (crop_size, crop_size, 3) uint8 BGR picture this model was measured best with."""
+        if self._crop_spec.kind == "warp":
+            return align.warp_landmarks(image, detection.landmarks, self.crop_size)
+        return align.crop_box(image, detection.box, self.crop_size, self._crop_spec.margin)
+
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0."""
+        parts = [
+            self._engine.run({"faces": crops[start : start + LARGEST_BATCH]})["embeddings"]
+            for start in range(0, len(crops), LARGEST_BATCH)
+        ]
+        if not parts:
+            return np.empty((0, self.size), np.float32)
+        rows = np.concatenate(parts)
+        return rows if self._centre is None else unit_rows(rows - self._centre)
+
+    def close(self) -> None:
+        """Frees the engine."""
+        self._engine.close()
+
+
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, D) rows scaled to norm 1."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)

@@ -1,0 +1,70 @@
+"""Embeddings to votes: one search for all of them, then each embedding's neighbours vote inside the calibrated distance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.gallery.voting import distance_limit, vote
+from rtface.interfaces import Gallery
+from rtface.types import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRules:
+    """How neighbours become a verdict; the settings of the same names."""
+
+    k: int
+    min_share: float
+    max_distance: float | Literal["auto"]
+    false_identification_rate: float
+
+
+class Judge:
+    """A gallery with the rules for asking it."""
+
+    def __init__(self, gallery: Gallery, limits: Mapping[float, float], rules: VoteRules) -> None:
+        """Args: ``limits`` is the model's table of false accept rate to distance (engines/models.toml)."""
+        self.gallery = gallery
+        self._limits = limits
+        self._rules = rules
+        self._measured_at = -1
+        self._limit = 0.0
+        self._enrolled: Mapping[str, int] = {}
+
+    @property
+    def limit(self) -> float:
+        """The largest distance at which a neighbour votes; it tightens as the gallery grows."""
+        self._follow()
+        return self._limit
+
+    def _follow(self) -> None:
+        if self.gallery.revision == self._measured_at:
+            return
+        self._measured_at = self.gallery.revision
+        self._enrolled = self.gallery.counts()
+        rows = max(sum(self._enrolled.values()), 1)
+        fixed = self._rules.max_distance
+        self._limit = (
+            distance_limit(self._limits, rows, self._rules.false_identification_rate) if fixed == "auto" else fixed
+        )
+
+    def vote(self, embeddings: NDArray[np.float32]) -> list[Identity]:
+        """The verdict of each of N unit rows by itself; nobody where no person convinces."""
+        if not len(embeddings):
+            return []
+        self._follow()
+        return [
+            vote(
+                neighbors,
+                limit=self._limit,
+                k=self._rules.k,
+                enrolled=self._enrolled,
+                min_share=self._rules.min_share,
+            )
+            for neighbors in self.gallery.search(embeddings, self._rules.k)
+        ]

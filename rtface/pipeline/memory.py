@@ -1,0 +1,75 @@
+"""What the loop remembers of a track, and when it looks at its face again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.gallery.voting import Evidence
+from rtface.types import Identity
+
+EAGER_VOTES = 5
+"""A new track is embedded in every frame until it has cast this many votes."""
+UNDECIDED_S = 0.5
+"""An undecided track is looked at again after this long, or at once when its face got clearly better."""
+BETTER = 1.15
+"""How much better a crop has to be than the best one so far to be worth a look at once."""
+SAME_THUMBNAIL = 0.4
+"""Correlation with the face of the frame before, below which something happened: a cut, a swap, a hand."""
+
+
+@dataclass(slots=True)
+class TrackMemory:
+    """Evidence and looks of one track.
+
+    Attributes:
+        evidence: the votes of its embeddings.
+        announced: the verdict last told in an event, or None.
+        embedded_at: seconds of its last embedding.
+        best_quality: of its embeddings, 0..1.
+        centroid: (D,) sum of its embeddings, not normalised; None before the first.
+        thumbnail: (256,) its face in the frame before.
+        broken: the face no longer looks like the frame before and has not been checked since.
+    """
+
+    evidence: Evidence = field(default_factory=Evidence)
+    announced: Identity | None = None
+    embedded_at: float = -np.inf
+    best_quality: float = 0.0
+    votes: int = 0
+    centroid: NDArray[np.float32] | None = None
+    thumbnail: NDArray[np.float32] | None = None
+    broken: bool = False
+
+    def look(self, thumbnail: NDArray[np.float32]) -> None:
+        """Notes how the face looks now and whether that breaks with the frame before."""
+        if self.thumbnail is not None and float(self.thumbnail @ thumbnail) < SAME_THUMBNAIL:
+            self.broken = True
+        self.thumbnail = thumbnail
+
+    def wants_embedding(self, at: float, quality: float, confirm_s: float) -> bool:
+        """Whether this crop is worth an embedding now."""
+        if self.broken or self.votes < EAGER_VOTES:
+            return True
+        waited = at - self.embedded_at
+        if self.announced is not None:
+            return waited >= confirm_s
+        return waited >= UNDECIDED_S or quality > self.best_quality * BETTER
+
+    def distance_to(self, embedding: NDArray[np.float32]) -> float:
+        """Squared L2 distance of an embedding to the middle of the track's own; 0 before the first."""
+        if self.centroid is None:
+            return 0.0
+        middle = self.centroid / max(float(np.linalg.norm(self.centroid)), 1e-12)
+        return float(np.clip(2 - 2 * float(middle @ embedding), 0, 4))
+
+    def add(self, embedding: NDArray[np.float32], vote: Identity, at: float, quality: float) -> None:
+        """Counts one more embedding and its vote."""
+        self.evidence.add(vote)
+        self.votes += 1
+        self.embedded_at = at
+        self.best_quality = max(self.best_quality, quality)
+        self.centroid = embedding if self.centroid is None else self.centroid + embedding
+        self.broken = False

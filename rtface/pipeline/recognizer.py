@@ -1,0 +1,203 @@
+"""Frames to verdicts: detect, track, choose whom to embed, embed all cameras' faces at once, search, vote, settle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rtface.embedding import quality as face_quality
+from rtface.embedding.align import thumbnail
+from rtface.gallery.voting import settle
+from rtface.interfaces import Detector, Embedder, Tracker
+from rtface.pipeline.judge import Judge
+from rtface.pipeline.memory import TrackMemory
+from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
+
+EMBEDDINGS_A_FRAME = 4
+"""At most this many embeddings a frame, so that a crowd walking in costs many short frames and not one long one."""
+GALLERY_LOOK_S = 1.0
+"""How often a change made by another process is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRules:
+    """How a track's evidence becomes a name; the settings of the same names."""
+
+    min_votes: int
+    min_share: float
+    min_quality: float
+    confirm_s: float
+
+
+@dataclass(slots=True)
+class _Camera:
+    """State kept of one source."""
+
+    tracker: Tracker
+    memories: dict[int, TrackMemory] = field(default_factory=dict)
+    shown: dict[int, Track] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Look:
+    """One face chosen to be embedded."""
+
+    camera: _Camera
+    frame: Frame
+    track: Track
+    crop: Image
+    quality: float
+
+
+class Recognizer:
+    """Turns frames of any number of sources into results, one call at a time.
+
+    Feed it a frame of each source that has one; all their faces share one run of the embedding network.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        judge: Judge,
+        rules: TrackRules,
+        make_tracker: Callable[[], Tracker],
+    ) -> None:
+        self._detector = detector
+        self._embedder = embedder
+        self._judge = judge
+        self._rules = rules
+        self._make_tracker = make_tracker
+        self._cameras: dict[str, _Camera] = {}
+        self._looked_at_gallery = -np.inf
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Results for these frames, in their order; at most one frame a source."""
+        self._refresh_gallery()
+        timings: list[dict[str, float]] = [{} for _ in frames]
+        tracks: list[list[Track]] = []
+        for frame, laps in zip(frames, timings, strict=True):
+            tracks.append(self._follow(frame, laps))
+        started = time.perf_counter()
+        looks = [look for frame, seen in zip(frames, tracks, strict=True) for look in self._choose(frame, seen)]
+        aligned = time.perf_counter()
+        swapped = self._embed(looks)
+        recognized = time.perf_counter()
+        results = []
+        for frame, seen, laps in zip(frames, tracks, timings, strict=True):
+            laps["align"] = (aligned - started) * 1e3
+            laps["recognize"] = (recognized - aligned) * 1e3
+            current = [swapped.get((frame.source, track.id), track) for track in seen]
+            results.append(self._conclude(frame, current, laps))
+        return results
+
+    def finish(self, source: str, at: float) -> tuple[Event, ...]:
+        """The source has ended: everybody in it leaves."""
+        camera = self._cameras.pop(source, None)
+        if camera is None:
+            return ()
+        return tuple(
+            self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source)
+            for track_id in sorted(camera.shown)
+        )
+
+    def _refresh_gallery(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at_gallery >= GALLERY_LOOK_S:
+            self._looked_at_gallery = now
+            self._judge.gallery.refresh()
+
+    def _follow(self, frame: Frame, laps: dict[str, float]) -> list[Track]:
+        started = time.perf_counter()
+        detections = self._detector.detect(frame.image)
+        detected = time.perf_counter()
+        camera = self._cameras.setdefault(frame.source, _Camera(self._make_tracker()))
+        tracks = camera.tracker.update(detections, frame.captured_at)
+        laps["detect"] = (detected - started) * 1e3
+        laps["track"] = (time.perf_counter() - detected) * 1e3
+        return tracks
+
+    def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
+        """The faces of this frame worth an embedding: the broken ones first, then those with the fewest votes."""
+        camera = self._cameras[frame.source]
+        wanted: list[tuple[bool, int, float, _Look]] = []
+        for track in tracks:
+            if track.detection is None or track.state is not TrackState.CONFIRMED:
+                continue
+            memory = camera.memories.setdefault(track.id, TrackMemory())
+            memory.look(thumbnail(frame.image, track.detection.box))
+            look = self._look(camera, frame, track, track.detection)
+            usable = look.quality >= self._rules.min_quality or memory.broken
+            if usable and memory.wants_embedding(frame.captured_at, look.quality, self._rules.confirm_s):
+                wanted.append((not memory.broken, memory.votes, -look.quality, look))
+        wanted.sort(key=lambda entry: entry[:3])
+        return [look for *_, look in wanted[:EMBEDDINGS_A_FRAME]]
+
+    def _look(self, camera: _Camera, frame: Frame, track: Track, detection: Detection) -> _Look:
+        crop = self._embedder.crop(frame.image, detection)
+        return _Look(camera, frame, track, crop, face_quality.judge(detection, crop).score)
+
+    def _embed(self, looks: Sequence[_Look]) -> dict[tuple[str, int], Track]:
+        """Embeds, searches and votes; gives the tracks that turned out to be somebody else since the frame before."""
+        if not looks:
+            return {}
+        embeddings = self._embedder.embed(np.stack([look.crop for look in looks]))
+        swapped = {}
+        for look, embedding, verdict in zip(looks, embeddings, self._judge.vote(embeddings), strict=True):
+            memory = look.camera.memories[look.track.id]
+            if memory.broken and memory.distance_to(embedding) > self._judge.limit:
+                track = look.camera.tracker.split(look.track.id)
+                swapped[look.frame.source, look.track.id] = track
+                memory = look.camera.memories[track.id] = TrackMemory(thumbnail=memory.thumbnail)
+            if look.quality >= self._rules.min_quality:
+                memory.add(embedding, verdict, look.frame.captured_at, look.quality)
+            memory.broken = False
+        return swapped
+
+    def _conclude(self, frame: Frame, tracks: Sequence[Track], laps: dict[str, float]) -> FrameResult:
+        camera = self._cameras[frame.source]
+        told = [track for track in tracks if track.state is not TrackState.TENTATIVE]
+        verdicts = self._verdicts(camera, told)
+        named = tuple(replace(track, identity=verdicts.get(track.id)) for track in told)
+        events = self._news(camera, frame, named)
+        laps["age"] = (time.monotonic() - frame.received_at) * 1e3
+        return FrameResult(frame, named, events, laps)
+
+    def _verdicts(self, camera: _Camera, tracks: Sequence[Track]) -> dict[int, Identity]:
+        claims = {}
+        for track in tracks:
+            memory = camera.memories.get(track.id)
+            if memory is not None and memory.votes:
+                claims[track.id] = memory.evidence.verdict(
+                    min_votes=self._rules.min_votes, min_share=self._rules.min_share
+                )
+        return settle(claims)
+
+    def _news(self, camera: _Camera, frame: Frame, tracks: Sequence[Track]) -> tuple[Event, ...]:
+        """What changed since the frame before; keeps ``shown`` and ``announced`` up to date."""
+        at, source, events = frame.captured_at, frame.source, []
+        now = {track.id: track for track in tracks}
+        for track_id in sorted(camera.shown.keys() - now.keys()):
+            events.append(self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source))
+        for track in tracks:
+            memory = camera.memories.setdefault(track.id, TrackMemory())
+            if track.id not in camera.shown:
+                events.append(self._event(EventKind.APPEARED, track.id, None, at, source))
+            before = memory.announced.person if memory.announced else None
+            person = track.identity.person if track.identity else None
+            if before is not None and person != before:
+                events.append(self._event(EventKind.REVOKED, track.id, memory.announced, at, source))
+            if person is not None and person != before:
+                events.append(self._event(EventKind.IDENTIFIED, track.id, track.identity, at, source))
+            memory.announced = track.identity if person is not None else None
+        camera.shown = now
+        camera.memories = {track_id: camera.memories[track_id] for track_id in now}
+        return tuple(events)
+
+    def _event(self, kind: EventKind, track_id: int, identity: Identity | None, at: float, source: str) -> Event:
+        model = f"{self._embedder.name}:{self._embedder.fingerprint}"
+        revision = self._judge.gallery.revision
+        return Event(kind, track_id, identity, at, source, self._embedder.backend, model, revision)
