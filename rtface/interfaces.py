@@ -19,10 +19,12 @@ class FrameSource(Protocol):
     """Where frames come from.
 
     ``live`` tells a camera, whose frames are dropped when the loop is busy, from a file, which waits.
+    ``status`` is ``streaming`` or, while a live source tries to come back, ``reconnecting``.
     """
 
     name: str
     live: bool
+    status: str
 
     def frames(self) -> Iterator[Frame]:
         """Frames until the source ends. No read blocks for longer than 2 s.

@@ -166,10 +166,12 @@ class FrameResult:
 
     Attributes:
         frame: the frame itself.
-        tracks: confirmed tracks seen in this frame and lost ones still waited for, by id.
+        tracks: confirmed tracks whose face is in this frame, by id; one out of sight for a moment is not here.
         events: what happened in this frame.
         timings: {stage: ms} for this frame; ``age`` is from ``received_at`` to the verdict.
         dropped: frames this source has lost so far because the loop was busy.
+        repeated: the frame has been told before and comes again only to carry ``events``: its source broke off,
+            came back or ended.
     """
 
     frame: Frame
@@ -177,3 +179,4 @@ class FrameResult:
     events: tuple[Event, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
+    repeated: bool = False

@@ -1,4 +1,4 @@
-"""From a detection to the picture an embedding model wants: box crop or five-point warp. Which one is the model's data."""
+"""From a detection to the picture an embedding model wants: box crop or five-point warp, as models.toml says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THUMBNAIL_PX = 16
 def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -> Image:
     """A square of the picture around the box, scaled to (size, size, 3).
 
-    The side is the box's longer one, widened by ``margin`` of itself in all; what lies outside the picture repeats the edge.
+    The side is the box's longer one, widened by ``margin`` of itself in all; outside the picture the edge repeats.
     """
     left, top, right, bottom = (float(v) for v in box)
     side = max(right - left, bottom - top, 1.0) * (1 + margin)
@@ -28,7 +28,7 @@ def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -
 
 
 def _cut(image: Image, left: float, top: float, side: float, size: int) -> Image:
-    """The square at (left, top), resampled. Shrinks by area averaging first: a plain warp of a large face would alias."""
+    """The square at (left, top), resampled; a large face is shrunk by area averaging, for a plain warp would alias."""
     height, width = image.shape[:2]
     x0, y0 = int(np.floor(left)), int(np.floor(top))
     x1, y1 = int(np.ceil(left + side)), int(np.ceil(top + side))

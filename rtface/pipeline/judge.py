@@ -1,4 +1,4 @@
-"""Embeddings to votes: one search for all of them, then each embedding's neighbours vote inside the calibrated distance."""
+"""Embeddings to votes: one search for all, then each one's neighbours vote inside the calibrated distance."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class TrackMemory:
 
     def wants_embedding(self, at: float, quality: float, confirm_s: float) -> bool:
         """Whether this crop is worth an embedding now."""
-        if self.broken or self.votes < EAGER_VOTES:
+        if self.votes < EAGER_VOTES:
             return True
         waited = at - self.embedded_at
         if self.announced is not None:

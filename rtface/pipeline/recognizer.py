@@ -38,7 +38,7 @@ class _Camera:
 
     tracker: Tracker
     memories: dict[int, TrackMemory] = field(default_factory=dict)
-    shown: dict[int, Track] = field(default_factory=dict)
+    alive: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -101,8 +101,12 @@ class Recognizer:
             return ()
         return tuple(
             self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source)
-            for track_id in sorted(camera.shown)
+            for track_id in sorted(camera.alive)
         )
+
+    def source_event(self, kind: EventKind, frame: Frame) -> Event:
+        """News about the source of a frame itself."""
+        return self._event(kind, 0, None, frame.captured_at, frame.source)
 
     def _refresh_gallery(self) -> None:
         now = time.monotonic()
@@ -121,20 +125,24 @@ class Recognizer:
         return tracks
 
     def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
-        """The faces of this frame worth an embedding: the broken ones first, then those with the fewest votes."""
+        """The faces of this frame worth an embedding: all broken ones, then those with the fewest votes."""
         camera = self._cameras[frame.source]
-        wanted: list[tuple[bool, int, float, _Look]] = []
+        broken: list[_Look] = []
+        wanted: list[tuple[int, float, _Look]] = []
         for track in tracks:
             if track.detection is None or track.state is not TrackState.CONFIRMED:
                 continue
             memory = camera.memories.setdefault(track.id, TrackMemory())
             memory.look(thumbnail(frame.image, track.detection.box))
             look = self._look(camera, frame, track, track.detection)
-            usable = look.quality >= self._rules.min_quality or memory.broken
-            if usable and memory.wants_embedding(frame.captured_at, look.quality, self._rules.confirm_s):
-                wanted.append((not memory.broken, memory.votes, -look.quality, look))
-        wanted.sort(key=lambda entry: entry[:3])
-        return [look for *_, look in wanted[:EMBEDDINGS_A_FRAME]]
+            if memory.broken:
+                broken.append(look)
+            elif look.quality >= self._rules.min_quality and memory.wants_embedding(
+                frame.captured_at, look.quality, self._rules.confirm_s
+            ):
+                wanted.append((memory.votes, -look.quality, look))
+        wanted.sort(key=lambda entry: entry[:2])
+        return broken + [look for *_, look in wanted[: max(EMBEDDINGS_A_FRAME - len(broken), 0)]]
 
     def _look(self, camera: _Camera, frame: Frame, track: Track, detection: Detection) -> _Look:
         crop = self._embedder.crop(frame.image, detection)
@@ -159,10 +167,11 @@ class Recognizer:
 
     def _conclude(self, frame: Frame, tracks: Sequence[Track], laps: dict[str, float]) -> FrameResult:
         camera = self._cameras[frame.source]
-        told = [track for track in tracks if track.state is not TrackState.TENTATIVE]
-        verdicts = self._verdicts(camera, told)
-        named = tuple(replace(track, identity=verdicts.get(track.id)) for track in told)
-        events = self._news(camera, frame, named)
+        known = [track for track in tracks if track.state is not TrackState.TENTATIVE]
+        seen = [track for track in known if track.detection is not None]
+        verdicts = self._verdicts(camera, seen)
+        named = tuple(replace(track, identity=verdicts.get(track.id)) for track in seen)
+        events = self._news(camera, frame, {track.id for track in known}, named)
         laps["age"] = (time.monotonic() - frame.received_at) * 1e3
         return FrameResult(frame, named, events, laps)
 
@@ -176,15 +185,16 @@ class Recognizer:
                 )
         return settle(claims)
 
-    def _news(self, camera: _Camera, frame: Frame, tracks: Sequence[Track]) -> tuple[Event, ...]:
-        """What changed since the frame before; keeps ``shown`` and ``announced`` up to date."""
-        at, source, events = frame.captured_at, frame.source, []
-        now = {track.id: track for track in tracks}
-        for track_id in sorted(camera.shown.keys() - now.keys()):
-            events.append(self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source))
-        for track in tracks:
+    def _news(self, camera: _Camera, frame: Frame, alive: set[int], seen: Sequence[Track]) -> tuple[Event, ...]:
+        """What changed since the frame before. A face out of sight for a moment keeps what was told of it."""
+        at, source = frame.captured_at, frame.source
+        events = [
+            self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source)
+            for track_id in sorted(camera.alive - alive)
+        ]
+        for track in seen:
             memory = camera.memories.setdefault(track.id, TrackMemory())
-            if track.id not in camera.shown:
+            if track.id not in camera.alive:
                 events.append(self._event(EventKind.APPEARED, track.id, None, at, source))
             before = memory.announced.person if memory.announced else None
             person = track.identity.person if track.identity else None
@@ -193,8 +203,8 @@ class Recognizer:
             if person is not None and person != before:
                 events.append(self._event(EventKind.IDENTIFIED, track.id, track.identity, at, source))
             memory.announced = track.identity if person is not None else None
-        camera.shown = now
-        camera.memories = {track_id: camera.memories[track_id] for track_id in now}
+        camera.alive = alive & (camera.alive | {track.id for track in seen})
+        camera.memories = {track_id: camera.memories[track_id] for track_id in camera.alive}
         return tuple(events)
 
     def _event(self, kind: EventKind, track_id: int, identity: Identity | None, at: float, source: str) -> Event:
