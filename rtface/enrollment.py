@@ -12,11 +12,15 @@ import numpy as np
 from rtface.embedding import quality as face_quality
 from rtface.errors import PictureError
 from rtface.gallery.store import PersonGallery, person_name
-from rtface.interfaces import Detector, Embedder
+from rtface.interfaces import Detector, Embedder, FrameSource
 from rtface.pipeline.judge import Judge
 from rtface.sources.images import read_picture
 from rtface.types import Detection, Image
 
+FRAME_GAP_S = 0.5
+"""Frames taken from a camera lie at least this far apart, so that they differ."""
+CAMERA_PATIENCE_S = 60.0
+"""How long a camera is watched for good frames."""
 CLEARLY_LARGEST = 2.0
 """A face among several is meant when its box has this many times the area of the next one's."""
 
@@ -31,7 +35,7 @@ class EnrollRules:
 
 @dataclass(frozen=True, slots=True)
 class PictureOutcome:
-    """What became of one picture: ``reason`` is why it was refused, or "enrolled"; ``quality`` 0..1 if a face was seen."""
+    """What became of one picture: why it was refused, or "enrolled"; ``quality`` 0..1, None if no face was judged."""
 
     picture: str
     accepted: bool
@@ -119,3 +123,37 @@ class Enroller:
         if nearest and nearest[0].person != name and nearest[0].distance <= self._judge.limit:
             return f"looks like {nearest[0].person}, who is already enrolled (distance {nearest[0].distance:.2f})"
         return None
+
+
+def enroll_from_source(enroller: Enroller, name: str, source: FrameSource, count: int) -> Iterator[PictureOutcome]:
+    """Takes up to ``count`` good frames of a camera or video; closes it.
+
+    Refused frames are many and not told one by one; when none was good the last refusal is.
+
+    Raises:
+        SourceLost: the source broke off.
+    """
+    accepted, refusal = 0, None
+    first_at, taken_at = None, -np.inf
+    try:
+        for frame in source.frames():
+            first_at = frame.captured_at if first_at is None else first_at
+            if frame.captured_at - first_at > CAMERA_PATIENCE_S:
+                break
+            if frame.captured_at - taken_at < FRAME_GAP_S:
+                continue
+            outcome = enroller.enroll_image(
+                name, frame.image, f"{frame.source} at {frame.captured_at - first_at:.2f} s"
+            )
+            if not outcome.accepted:
+                refusal = outcome
+                continue
+            taken_at = frame.captured_at
+            yield outcome
+            accepted += 1
+            if accepted == count:
+                break
+    finally:
+        source.close()
+    if not accepted:
+        yield refusal or PictureOutcome(source.name, False, "no frame came", None)

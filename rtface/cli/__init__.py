@@ -1,0 +1,91 @@
+"""The command line. Each command is one file, imported when it runs; only here an error becomes an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from rtface import __version__
+from rtface.errors import RtfaceError
+
+COMMANDS = {
+    "run": "Recognise faces in live video.",
+    "enroll": "Add a person to the gallery from pictures or a camera.",
+    "identify": "Say who is in pictures.",
+    "verify": "Say whether two pictures show the same person.",
+    "gallery": "List, show, rename, remove and check enrolled people.",
+    "models": "List, fetch and verify the networks.",
+    "doctor": "Check this machine and say what would serve.",
+    "evaluate": "Measure recognition quality on a benchmark.",
+    "bench": "Measure speed and latency on a source.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"rtface.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Adds a suggestion to the complaint about an unknown command."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(COMMANDS)}."
+            ctx.fail(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rtface")
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is going on inside.")
+def cli(verbose: bool) -> None:
+    """Real-time face recognition: point it at a camera and it says who is there.
+
+    Every command takes --set key=value (any setting of config.toml) and --config FILE. Results go to stdout, words
+    and progress to stderr. Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    """
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of the ``rtface`` script."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RtfaceError as error:
+        click.echo(f"rtface: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("rtface: stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; point stdout elsewhere so that the interpreter's last flush is silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

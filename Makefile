@@ -1,0 +1,36 @@
+# Two commands do everything: `make run` and `make test`. `make run SOURCE=0` is the webcam.
+SOURCE ?= demo
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check format clean
+
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+run: .venv/installed
+	$(BIN)/rtface run --source $(SOURCE)
+
+test: .venv/tested
+	$(BIN)/rtface models fetch
+	$(BIN)/python -m pytest
+
+check: .venv/tested
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_floors.py
+
+format: .venv/tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,5 @@
+"""``python -m rtface``."""
+
+from rtface.cli import main
+
+main()
