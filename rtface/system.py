@@ -86,10 +86,9 @@ class System:
     @cached_property
     def detector(self) -> Detector:
         """The detector named in the settings."""
-        config = self.config
-        part = registry.load("detectors", config.detector)
-        detector: Detector = part.open(
-            self.models.graphs(config.detector),
+        config, spec = self.config, self._spec(self.config.detector, "detector")
+        detector: Detector = registry.load("detectors", spec.builder).open(
+            self.models.graphs(spec.name),
             self._open_backend,
             min_score=None if config.min_score == "auto" else config.min_score,
             min_face_px=config.min_face_px,
@@ -102,7 +101,7 @@ class System:
         """The embedding model named in the settings."""
         from rtface.embedding.embedder import ModelEmbedder
 
-        graph = self.models.graphs(self.embedder_spec.name)[self.embedder_spec.name]
+        (graph,) = self.models.graphs(self.embedder_spec.name).values()
         embedder = ModelEmbedder(self.embedder_spec, self._open_backend(graph))
         self._stack.callback(embedder.close)
         return embedder
@@ -110,7 +109,12 @@ class System:
     @cached_property
     def embedder_spec(self) -> ModelSpec:
         """What models.toml says of the embedding model."""
-        return self.models.spec(self.config.embedder, task="embedder")
+        return self._spec(self.config.embedder, "embedder")
+
+    def _spec(self, name: str, task: str) -> ModelSpec:
+        from rtface.models.catalogue import find
+
+        return find({key: spec for key, spec in self.models.models.items() if spec.task == task}, name)
 
     def _open_backend(self, graph: Path) -> Backend:
         backend: Backend = registry.load("backends", self.config.backend).open(graph, threads=self.config.threads)
