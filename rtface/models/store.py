@@ -1,0 +1,204 @@
+"""Built graphs on disk: made once from verified weights, each model in its own folder with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtface.errors import ModelUnavailable
+from rtface.models import catalogue
+from rtface.models.catalogue import BUILDERS, ModelSpec
+from rtface.models.fetch import Fetcher, Report, silent
+from rtface.models.files import beside, sha256_of
+
+if TYPE_CHECKING:
+    import onnx
+
+MANIFEST = "manifest.json"
+
+
+class Status(StrEnum):
+    """What is on disk of a model: nothing, its weights, graphs of an older builder or other weights, or all of it."""
+
+    ABSENT = "absent"
+    WEIGHTS = "weights"
+    STALE = "stale"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltGraph:
+    """A graph on disk."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was built, and from what."""
+
+    fingerprint: str
+    builder: str
+    revision: int
+    weights: dict[str, str]
+    graphs: dict[str, BuiltGraph]
+    build_seconds: float
+
+
+class ModelStore:
+    """Models under ``engines_dir``: ``weights/`` as fetched, ``<model>/`` as built."""
+
+    def __init__(self, engines_dir: Path, *, report: Report = silent, offline: bool = False) -> None:
+        self.engines_dir = engines_dir
+        self.models = catalogue.load(engines_dir)
+        self._report = report
+        self._offline = offline
+
+    def spec(self, name: str) -> ModelSpec:
+        """What the catalogue says of a model.
+
+        Raises:
+            UnknownModel: it says nothing.
+        """
+        return catalogue.find(self.models, name)
+
+    def graphs(self, name: str) -> dict[str, Path]:
+        """The model's graphs by name, fetched and built if they are not there yet.
+
+        Raises:
+            UnknownModel, ModelUnavailable, ModelBroken: as the names say.
+        """
+        spec = self.spec(name)
+        manifest = self._current(spec)
+        if manifest is None:
+            manifest = self._make(spec, again=False)
+        return self._paths(spec, manifest)
+
+    def fetch(self, name: str, *, force: bool = False) -> dict[str, Path]:
+        """As ``graphs``; with ``force`` weights and graphs are made anew even when they are there."""
+        return self._paths(self.spec(name), self._make(self.spec(name), again=True)) if force else self.graphs(name)
+
+    def status(self, name: str) -> Status:
+        """What is on disk, without fetching, building or reading it through."""
+        spec = self.spec(name)
+        if self._current(spec) is not None:
+            return Status.READY
+        if self._manifest(spec) is not None:
+            return Status.STALE
+        weights = all((self._weights_dir / weight.file).is_file() for weight in spec.weights)
+        return Status.WEIGHTS if weights else Status.ABSENT
+
+    def verify(self, name: str) -> list[str]:
+        """Reads every file of a built model through; a sentence for each that is not as it was built, [] if all is well."""
+        spec = self.spec(name)
+        manifest = self._manifest(spec)
+        if manifest is None:
+            return [f"{name} is not built yet; rtface models fetch {name} does it."]
+        cure = f"rtface models fetch {name} --force makes it anew."
+        complaints = [] if _fresh(spec, manifest) else [f"{name} was built from other weights or by an older rtface; {cure}"]
+        for graph in manifest.graphs.values():
+            path = self._folder(spec) / graph.file
+            if not path.is_file():
+                complaints.append(f"{path} is missing; {cure}")
+            elif sha256_of(path) != graph.sha256:
+                complaints.append(f"{path} has been changed or damaged; {cure}")
+        for weight in spec.weights:
+            path = self._weights_dir / weight.file
+            if path.is_file() and sha256_of(path) != weight.sha256:
+                complaints.append(f"{path} has been changed or damaged; {cure}")
+        return complaints
+
+    def manifest(self, name: str) -> Manifest | None:
+        """What was built, or None when nothing is or the manifest cannot be read."""
+        return self._manifest(self.spec(name))
+
+    @property
+    def _weights_dir(self) -> Path:
+        return self.engines_dir / "weights"
+
+    def _folder(self, spec: ModelSpec) -> Path:
+        return self.engines_dir / spec.name
+
+    def _paths(self, spec: ModelSpec, manifest: Manifest) -> dict[str, Path]:
+        return {name: self._folder(spec) / graph.file for name, graph in manifest.graphs.items()}
+
+    def _current(self, spec: ModelSpec) -> Manifest | None:
+        """The manifest, if it is of this builder and these weights and its files are there at full length."""
+        manifest = self._manifest(spec)
+        if manifest is None or not _fresh(spec, manifest):
+            return None
+        for graph in manifest.graphs.values():
+            path = self._folder(spec) / graph.file
+            if not path.is_file() or path.stat().st_size != graph.bytes:
+                return None
+        return manifest
+
+    def _manifest(self, spec: ModelSpec) -> Manifest | None:
+        try:
+            found = json.loads((self._folder(spec) / MANIFEST).read_text(encoding="utf-8"))
+            graphs = {str(name): BuiltGraph(**graph) for name, graph in found.pop("graphs").items()}
+            manifest = Manifest(graphs=graphs, **found)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return manifest if manifest.graphs else None
+
+    def _make(self, spec: ModelSpec, *, again: bool) -> Manifest:
+        try:
+            with Fetcher(self._weights_dir, report=self._report, offline=self._offline) as fetcher:
+                weights = {weight.file: fetcher.get(weight, again=again) for weight in spec.weights}
+            label = f"Building {spec.name}"
+            self._report(label, 0, 1)
+            started = time.perf_counter()
+            manifest = self._write(spec, _build(spec, weights), started)
+            self._report(label, 1, 1)
+        except ModelUnavailable:
+            raise
+        except OSError as error:
+            raise ModelUnavailable(
+                f"The model {spec.name} cannot be written into {self.engines_dir}: {error}. "
+                "Make room or permit writing there, or name another folder with --set engines_dir=DIR."
+            ) from error
+        return manifest
+
+    def _write(self, spec: ModelSpec, models: Mapping[str, onnx.ModelProto], started: float) -> Manifest:
+        folder = self._folder(spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        graphs = {}
+        for name, model in models.items():
+            # Deterministic, so that two processes that build at once write the same bytes.
+            content = model.SerializeToString(deterministic=True)
+            path = folder / f"{name}.onnx"
+            with beside(path) as partial:
+                partial.write_bytes(content)
+            graphs[name] = BuiltGraph(path.name, hashlib.sha256(content).hexdigest(), len(content))
+        seconds = round(time.perf_counter() - started, 3)
+        revision = BUILDERS[spec.builder].graph
+        manifest = Manifest(spec.fingerprint, spec.builder, revision, _digests(spec), graphs, seconds)
+        with beside(folder / MANIFEST) as partial:
+            partial.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+        return manifest
+
+
+def _fresh(spec: ModelSpec, manifest: Manifest) -> bool:
+    """Whether what was built is what would be built now; the fingerprint stands for weights, input and crop."""
+    return (manifest.fingerprint, manifest.revision) == (spec.fingerprint, BUILDERS[spec.builder].graph)
+
+
+def _digests(spec: ModelSpec) -> dict[str, str]:
+    return {weight.file: weight.sha256 for weight in spec.weights}
+
+
+def _build(spec: ModelSpec, weights: Mapping[str, Path]) -> Mapping[str, onnx.ModelProto]:
+    """Runs ``build`` of the module of ``rtface.models`` that the model names."""
+    module = importlib.import_module(f"rtface.models.{spec.builder}")
+    models: Mapping[str, onnx.ModelProto] = module.build(weights, spec)
+    return models
