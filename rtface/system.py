@@ -21,7 +21,6 @@ import numpy as np
 from rtface import registry
 from rtface.config import Config, load_config
 from rtface.errors import PictureError, SourceUnavailable
-from rtface.pipeline.loop import results
 from rtface.types import Face, FrameResult, Identity, Image
 
 if TYPE_CHECKING:
@@ -239,6 +238,7 @@ class System:
             SourceUnavailable: one cannot be opened, or is named twice.
             SourceLost: one cannot go on.
         """
+        from rtface.pipeline.loop import results
         from rtface.sources import open_source
 
         recognizer = self.recognizer()

@@ -19,8 +19,8 @@ THUMBNAIL_PX = 16
 def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -> Image:
     """The box with its surroundings, stretched to (size, size, 3).
 
-    Each side is widened by ``margin`` of itself in all; outside the picture the edge repeats. A face's box is higher than
-    wide and the stretch is meant: FaceNet was trained on such crops, and square ones cost it 3 points of VAL.
+    Each side is widened by ``margin`` of itself in all; outside the picture the edge repeats. A face's box is higher
+    than wide and the stretch is meant: FaceNet was trained on such crops, and square ones cost it 3 points of VAL.
     """
     left, top, right, bottom = (float(side) for side in box)
     grow_x, grow_y = (right - left) * margin / 2, (bottom - top) * margin / 2

@@ -27,6 +27,10 @@ class Quality:
     score: float
 
 
+BLURRED = 15.0
+TURNED = 0.5
+
+
 def _ramp(value: float, low: float, high: float) -> float:
     return float(np.clip((value - low) / (high - low), 0, 1))
 

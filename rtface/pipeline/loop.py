@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,10 +17,8 @@ from dataclasses import replace
 from rtface.interfaces import FrameSource, Sink
 from rtface.pipeline.frame_buffer import FrameBuffer
 from rtface.pipeline.recognizer import Recognizer
+from rtface.pipeline.timing import Stopwatch
 from rtface.types import EventKind, FrameResult
-
-STATUS_LOOK_S = 1.0
-"""How often a silent source is asked whether it is reconnecting."""
 
 
 def results(
@@ -56,21 +53,18 @@ def _rounds(
     status = dict.fromkeys(running, "streaming")
     last: dict[str, FrameResult] = {}
     while running:
-        waited_from = time.perf_counter()
-        with ready:
-            ready.wait_for(lambda: any(buffer.ready or buffer.ended for buffer in running.values()), STATUS_LOOK_S)
-        waited_ms = (time.perf_counter() - waited_from) * 1e3
+        watch = Stopwatch()
+        with watch.stage("wait"), ready:
+            ready.wait_for(lambda: any(buffer.ready for buffer in running.values()))
         taken = {name: buffer.take() for name, buffer in running.items()}
         frames = [frame for frame in taken.values() if frame is not None]
         for result in recognizer.process(frames) if frames else ():
             name = result.frame.source
-            last[name] = replace(
-                result, dropped=running[name].dropped, timings={"wait": waited_ms, **result.timings}
-            )
+            last[name] = replace(result, dropped=running[name].dropped, timings={**watch.timings, **result.timings})
             yield last[name]
         for name, buffer in list(running.items()):
-            if buffer.source.status != status[name] and name in last:
-                status[name] = buffer.source.status
+            if buffer.status != status[name] and name in last:
+                status[name] = buffer.status
                 kind = EventKind.SOURCE_BACK if status[name] == "streaming" else EventKind.SOURCE_LOST
                 yield _news(recognizer, last[name], kind)
             if taken[name] is None and buffer.ended:
@@ -93,6 +87,6 @@ def _ending(recognizer: Recognizer, last: FrameResult) -> FrameResult:
 def run(stream: Iterable[FrameResult], sinks: Sequence[Sink]) -> None:
     """Feeds every result to every sink until the stream ends or a sink asks to stop. Closes no sink."""
     for result in stream:
-        # Every sink gets the frame before the loop stops: a list, not a generator that ends at the first False.
-        if not all([sink.write(result) for sink in sinks]):
+        wanted = [sink.write(result) for sink in sinks]
+        if not all(wanted):
             return

@@ -14,6 +14,7 @@ from rtface.gallery.voting import settle
 from rtface.interfaces import Detector, Embedder, Tracker
 from rtface.pipeline.judge import Judge
 from rtface.pipeline.memory import TrackMemory
+from rtface.pipeline.timing import Stopwatch
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
 
 EMBEDDINGS_A_FRAME = 4
@@ -77,21 +78,17 @@ class Recognizer:
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results for these frames, in their order; at most one frame a source."""
         self._refresh_gallery()
-        timings: list[dict[str, float]] = [{} for _ in frames]
-        tracks: list[list[Track]] = []
-        for frame, laps in zip(frames, timings, strict=True):
-            tracks.append(self._follow(frame, laps))
-        started = time.perf_counter()
-        looks = [look for frame, seen in zip(frames, tracks, strict=True) for look in self._choose(frame, seen)]
-        aligned = time.perf_counter()
-        swapped = self._embed(looks)
-        recognized = time.perf_counter()
+        watches = [Stopwatch() for _ in frames]
+        tracks = [self._follow(frame, watch) for frame, watch in zip(frames, watches, strict=True)]
+        shared = Stopwatch()
+        with shared.stage("align"):
+            looks = [look for frame, seen in zip(frames, tracks, strict=True) for look in self._choose(frame, seen)]
+        with shared.stage("recognize"):
+            swapped = self._embed(looks)
         results = []
-        for frame, seen, laps in zip(frames, tracks, timings, strict=True):
-            laps["align"] = (aligned - started) * 1e3
-            laps["recognize"] = (recognized - aligned) * 1e3
+        for frame, seen, watch in zip(frames, tracks, watches, strict=True):
             current = [swapped.get((frame.source, track.id), track) for track in seen]
-            results.append(self._conclude(frame, current, laps))
+            results.append(self._conclude(frame, current, {**watch.timings, **shared.timings}))
         return results
 
     def finish(self, source: str, at: float) -> tuple[Event, ...]:
@@ -114,15 +111,12 @@ class Recognizer:
             self._looked_at_gallery = now
             self._judge.gallery.refresh()
 
-    def _follow(self, frame: Frame, laps: dict[str, float]) -> list[Track]:
-        started = time.perf_counter()
-        detections = self._detector.detect(frame.image)
-        detected = time.perf_counter()
+    def _follow(self, frame: Frame, watch: Stopwatch) -> list[Track]:
+        with watch.stage("detect"):
+            detections = self._detector.detect(frame.image)
         camera = self._cameras.setdefault(frame.source, _Camera(self._make_tracker()))
-        tracks = camera.tracker.update(detections, frame.captured_at)
-        laps["detect"] = (detected - started) * 1e3
-        laps["track"] = (time.perf_counter() - detected) * 1e3
-        return tracks
+        with watch.stage("track"):
+            return camera.tracker.update(detections, frame.captured_at)
 
     def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
         """The faces of this frame worth an embedding: all broken ones, then those with the fewest votes."""

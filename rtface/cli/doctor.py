@@ -1,0 +1,130 @@
+"""``rtface doctor``: what is installed, what would serve, and does it work."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from rtface.cli._shared import open_system, print_json, settings_options
+from rtface.errors import RtfaceError
+from rtface.system import System
+
+PACKAGES = ("numpy", "opencv-python", "onnxruntime", "hnswlib", "insightface", "tensorrt", "pycuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; ``ok`` is None for what is only told."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@settings_options
+def command(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Check this machine: packages, models, backend, gallery and display, each tried for real.
+
+    Exit code 1 when something that the settings need does not work.
+    """
+    with open_system(config, settings) as system:
+        findings = [
+            Finding("rtface", None, f"{_version('rtface')}, Python {platform.python_version()}, {platform.platform()}"),
+            *(Finding(package, None, _version(package)) for package in PACKAGES),
+            _try("detector", lambda: _detector(system)),
+            _try("embedder", lambda: _embedder(system)),
+            _try("gallery", lambda: _gallery(system)),
+            Finding("window", None, _window()),
+        ]
+    healthy = all(finding.ok is not False for finding in findings)
+    verdict = "Ready: rtface run --camera 0" if healthy else "Not ready: mend what is marked, then run this again."
+    if as_json:
+        print_json({"ok": healthy, "verdict": verdict, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings, verdict)
+    sys.exit(0 if healthy else 1)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _try(subject: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, True, check())
+    except RtfaceError as error:
+        return Finding(subject, False, str(error))
+
+
+def _detector(system: System) -> str:
+    from rtface.sources.demo import portrait
+
+    image = portrait()
+    system.detector.detect(image)
+    started = time.perf_counter()
+    found = len(system.detector.detect(image))
+    took = (time.perf_counter() - started) * 1e3
+    if found < 6:
+        raise RtfaceError(f"{system.config.detector} found {found} of 6 faces in the test photo")
+    height, width = image.shape[:2]
+    return f"{system.config.detector}: {found} of 6 faces of the test photo in {took:.0f} ms at {width}x{height}"
+
+
+def _embedder(system: System) -> str:
+    import numpy as np
+
+    from rtface.sources.demo import portrait
+
+    faces = system.faces(portrait())
+    vectors = np.stack([face.embedding for face in faces])
+    started = time.perf_counter()
+    system.embedder.embed(np.stack([face.crop for face in faces]))
+    took = (time.perf_counter() - started) * 1e3 / len(faces)
+    distances = (2 - 2 * vectors @ vectors.T)[np.triu_indices(len(faces), 1)]
+    limit = system.judge.limit
+    spec = system.embedder_spec
+    if (distances <= limit).any():
+        raise RtfaceError(f"{spec.name} takes different people of the test photo for one: rtface models verify")
+    return (
+        f"{spec.name}:{spec.fingerprint} on {system.embedder.backend}: {took:.0f} ms a face, "
+        f"strangers at {distances.min():.2f} and more, limit {limit:.2f}"
+    )
+
+
+def _gallery(system: System) -> str:
+    gallery = system.gallery
+    problems = gallery.check()
+    if problems:
+        raise RtfaceError("; ".join(problems))
+    return f"{len(gallery.people())} people, {len(gallery)} rows, whole: {system.config.gallery}"
+
+
+def _window() -> str:
+    from rtface.sinks.window import unavailable
+
+    return unavailable() or "a display is there"
+
+
+def _print(findings: list[Finding], verdict: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for finding in findings:
+        mark = {True: "[green]ok[/green]", False: "[red]FAILS[/red]", None: ""}[finding.ok]
+        table.add_row(finding.subject, mark, finding.detail)
+    console = Console()
+    console.print(table)
+    console.print(verdict, style="bold")
