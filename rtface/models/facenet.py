@@ -116,4 +116,6 @@ class _Network:
 
 def _short(name: str) -> str:
     """The layer's path without the network's name and the operator's repetition of it."""
-    return name.removeprefix("InceptionResnetV1/").removesuffix("/Conv2D").removesuffix("/BatchNorm/cond/FusedBatchNorm_1")
+    return (
+        name.removeprefix("InceptionResnetV1/").removesuffix("/Conv2D").removesuffix("/BatchNorm/cond/FusedBatchNorm_1")
+    )

@@ -137,7 +137,11 @@ class FirstLayer:
 
 
 def replay(
-    network: Network, builder: GraphBuilder, known: Mapping[str, str], goals: Sequence[str], first: FirstLayer | None = None
+    network: Network,
+    builder: GraphBuilder,
+    known: Mapping[str, str],
+    goals: Sequence[str],
+    first: FirstLayer | None = None,
 ) -> list[str]:
     """Emits the layers that lead from known tensors to the goals, batch norms folded, names as in the file.
 
@@ -193,7 +197,7 @@ class _Replay:
             case "Relu" | "Add" | "Sigmoid" | "Mul":
                 self._done[layer.output] = self._builder.node(layer.op, self._inputs(layer), layer.name)
             case "PRelu":
-                slope = self._network.floats(layer.inputs[1]).ravel()
+                slope = self._network.floats(layer.inputs[1]).reshape(-1, 1, 1)
                 self._done[layer.output] = self._builder.prelu(self._done[layer.inputs[0]], layer.name, slope)
             case "MaxPool":
                 self._done[layer.output] = self._builder.node(

@@ -104,7 +104,9 @@ class ModelStore:
         if manifest is None:
             return [f"{name} is not built yet; rtface models fetch {name} does it."]
         cure = f"rtface models fetch {name} --force makes it anew."
-        complaints = [] if _fresh(spec, manifest) else [f"{name} was built from other weights or by an older rtface; {cure}"]
+        complaints = (
+            [] if _fresh(spec, manifest) else [f"{name} was built from other weights or by an older rtface; {cure}"]
+        )
         for graph in manifest.graphs.values():
             path = self._folder(spec) / graph.file
             if not path.is_file():
