@@ -74,6 +74,18 @@ class Summary:
             "unknown_tracks": self.unknown_tracks,
         }
 
+    def table(self) -> str:
+        """The same for people."""
+        lines = [
+            f"{self.frames} frames, {self.fps:.1f} a second, {self.dropped} dropped, {peak_rss_mb():.0f} MB at most"
+        ]
+        lines += [
+            f"  {stage:<10} p50 {times['p50']:7.2f} ms   p95 {times['p95']:7.2f} ms   p99 {times['p99']:7.2f} ms"
+            for stage, times in self._times.summary().items()
+        ]
+        seen = ", ".join(f"{name} ({tracks})" for name, tracks in sorted(self.people.items())) or "nobody known"
+        return "\n".join([*lines, f"Seen: {seen}; {self.unknown_tracks} tracks of unknown people"])
+
 
 def peak_rss_mb() -> float:
     """The most memory this process has held, in MB."""
