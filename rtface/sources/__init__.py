@@ -1,0 +1,82 @@
+"""Where frames come from: one file a kind, found by the form of its address."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rtface import registry
+from rtface.errors import SourceUnavailable
+from rtface.interfaces import FrameSource
+
+STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp")
+PICTURE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"]
+    + [".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".avif"]
+)
+FORMS = (
+    "a camera's number (0, 1 ...), a stream (rtsp://, rtsps://, http://, https://, udp://), "
+    "a video file, a picture, a folder of pictures, or demo"
+)
+
+_SECRET_PARAMETER = re.compile(
+    r"(?i)([?&;][^=&;#]*(?:pass|pwd|token|secret|key|auth|sig|session|credential)[^=&;#]*=)[^&;#]*"
+)
+
+
+def open_source(uri: str) -> FrameSource:
+    """The source an address names; see ``FORMS`` for what it can look like.
+
+    Its ``name`` is the address as given, passwords masked.
+
+    Raises:
+        SourceUnavailable: no such source, or it cannot be opened.
+        MissingLibrary: a library the source stands on is not installed.
+    """
+    source: FrameSource = registry.load("sources", _part(uri)).open(uri)
+    return source
+
+
+def mask(uri: str) -> str:
+    """The address with its secrets hidden: ``rtsp://user:***@host/...?token=***``.
+
+    A password with unescaped ``@``, ``/``, ``?`` or ``#`` is hidden too, even if some of the address goes with it.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    credentials, rest = _split_credentials(rest)
+    if credentials:
+        user, colon, _ = credentials.partition(":")
+        rest = f"{user}:***@{rest}" if colon else f"***@{rest}"
+    return scheme + separator + _SECRET_PARAMETER.sub(r"\1***", rest)
+
+
+def _part(uri: str) -> str:
+    """The file of this folder that serves an address."""
+    if uri == "demo":
+        return "demo"
+    scheme, separator, _ = uri.partition("://")
+    if uri.isascii() and (uri.isdigit() or uri.startswith("/dev/video")):
+        return "video"
+    if separator and scheme.isalnum():
+        if scheme.lower() in STREAM_SCHEMES:
+            return "video"
+        raise SourceUnavailable(f"{mask(uri)} is a kind of stream rtface does not know. A source is {FORMS}.")
+    if not uri or "\0" in uri:
+        raise SourceUnavailable(f"{uri!r} is no source. A source is {FORMS}.")
+    path = Path(uri).absolute()
+    if not path.exists():
+        raise SourceUnavailable(f"{path} does not exist. A source is {FORMS}.")
+    return "images" if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES else "video"
+
+
+def _split_credentials(rest: str) -> tuple[str, str]:
+    """What follows ``://`` as (credentials or "", host and path)."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition("]")[2].partition(":")[2]
+    if "@" not in authority and (not port or port.isdigit()):
+        return "", rest
+    # An unescaped password may hold any sign, so the last @ of all counts: better too much hidden than too little.
+    place = rest.rfind("@")
+    return (rest[:place], rest[place + 1 :]) if place >= 0 else ("", rest)

@@ -1,0 +1,83 @@
+"""``cv2.VideoCapture`` opened one way everywhere: without chatter, and with every wait bounded."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import cv2
+import numpy as np
+
+from rtface.types import Image
+
+TIMEOUT_S = 2.0
+"""The house's limit for one blocking read, and for opening a stream."""
+
+_MSEC = 1000
+
+
+class Capture:
+    """An open camera, stream or file. ``close`` may come from another thread while ``read`` waits."""
+
+    def __init__(self, target: int | str, *, timeout: float = TIMEOUT_S) -> None:
+        """Opens; look at ``is_open`` afterwards.
+
+        Args:
+            target: a camera's index, or an address or path for FFmpeg.
+            timeout: seconds that opening and each read may take.
+        """
+        _settle_environment()
+        self._lock = threading.Lock()
+        if isinstance(target, int):
+            api = cv2.CAP_V4L2 if os.name == "posix" and os.uname().sysname == "Linux" else cv2.CAP_ANY
+            self._raw = cv2.VideoCapture(target, api)
+        elif cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends():
+            limit = int(timeout * _MSEC)
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+            self._raw = cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+        else:
+            self._raw = cv2.VideoCapture(target)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be read from."""
+        return self._raw.isOpened()
+
+    def read(self) -> Image | None:
+        """The next picture, read-only; None when there is none now."""
+        with self._lock:
+            done, image = self._raw.read() if self._raw.isOpened() else (False, None)
+        if not done or image is None:
+            return None
+        picture = np.asarray(image, np.uint8)
+        picture.flags.writeable = False
+        return picture
+
+    def position_s(self) -> float:
+        """Media time of the picture read last, in seconds; 0 where the container has none."""
+        return self._raw.get(cv2.CAP_PROP_POS_MSEC) / _MSEC
+
+    def frames_per_second(self) -> float:
+        """What the container says; 0 where it says nothing."""
+        return self._raw.get(cv2.CAP_PROP_FPS)
+
+    def promised_frames(self) -> float:
+        """How many pictures the container says it holds; 0 or less when it does not know."""
+        return self._raw.get(cv2.CAP_PROP_FRAME_COUNT)
+
+    def close(self) -> None:
+        """Releases the device once a read under way has come back."""
+        with self._lock:
+            self._raw.release()
+
+
+def _settle_environment() -> None:
+    """Tells OpenCV what it only hears through the environment; whatever the user has set stays.
+
+    Source: OpenCV's ``cap_ffmpeg_impl.hpp`` reads its variables at every open, ``cap_v4l.cpp`` at the first grab.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: errors are told by our own sentences
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(int(TIMEOUT_S)))  # else 10 s
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
