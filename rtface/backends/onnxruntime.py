@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from rtface.errors import BackendError
 
-_DTYPES = {"tensor(uint8)": np.dtype(np.uint8), "tensor(float)": np.dtype(np.float32), "tensor(int64)": np.dtype(np.int64)}
+_DTYPES = {
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(int64)": np.dtype(np.int64),
+}
 
 
 def open(path: Path, *, threads: int = 0) -> OnnxRuntimeBackend:
@@ -65,13 +69,12 @@ class OnnxRuntimeBackend:
 
     def _check(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         if arrays.keys() != self.inputs.keys():
-            raise BackendError(
-                f"{self._path.name} wants the inputs {', '.join(self.inputs)}; given were {', '.join(arrays) or 'none'}."
-            )
+            given = ", ".join(arrays) or "none"
+            raise BackendError(f"{self._path.name} wants the inputs {', '.join(self.inputs)}; given were {given}.")
         for name, array in arrays.items():
             shape, dtype = self.inputs[name], self._dtypes[name]
             fits = len(shape) == array.ndim and all(
-                side is None or side == given for side, given in zip(shape, array.shape, strict=True)
+                side is None or side == there for side, there in zip(shape, array.shape, strict=True)
             )
             if not fits:
                 wanted = " x ".join("any" if side is None else str(side) for side in shape)

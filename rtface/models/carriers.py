@@ -44,7 +44,7 @@ def download(requirement: str, folder: Path, progress: Callable[[int], None]) ->
     """The wheel or source archive of a pinned requirement, from the index that pip is set up for.
 
     pip wants to know a source archive's metadata and would run its setup.py for that. It is handed a build backend of
-    ours instead, which answers name and version; everything else about pip (index, proxy, certificates, cache) is as usual.
+    ours instead, which answers name and version; all else about pip (index, proxy, certificates, cache) is as usual.
 
     Args:
         requirement: ``package==version``.

@@ -1,10 +1,11 @@
 """FaceNet (Inception-ResNet-v1, weights 20180408-102900) as our own ONNX graph.
 
-The frozen TensorFlow graph gives structure and weights; its convolutions already carry their batch norms. Folded in here:
-the input's ``(x - 127.5) / 128`` and colour order (the first convolution does not pad, so this is exact), the residual
-blocks' scale factors (0.17, 0.10, 0.20) and the bottleneck's batch norm.
+The frozen TensorFlow graph gives structure and weights; its convolutions already carry their batch norms. Folded in
+here: the input's ``(x - 127.5) / 128`` and colour order (the first convolution does not pad, so this is exact), the
+residual blocks' scale factors (0.17, 0.10, 0.20) and the bottleneck's batch norm.
 
-Source: Schroff et al. 2015; Szegedy et al. 2016, "Inception-v4"; weights by D. Sandberg, github.com/davidsandberg/facenet.
+Source: Schroff et al. 2015; Szegedy et al. 2016, "Inception-v4"; weights by D. Sandberg, github.com:
+davidsandberg/facenet.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import onnx
 from numpy.typing import NDArray
 
 from rtface.errors import ModelBroken
-from rtface.models.catalogue import ModelSpec
 from rtface.models.graph import GraphBuilder, fold_batch_norm, fold_input
 from rtface.models.graphdef import Node, read_graph
+from rtface.models.spec import ModelSpec
 
 MEAN, SCALE = 127.5, 1 / 128
 """The fixed standardisation these weights were trained with (facenet ``--use_fixed_image_standardization``)."""

@@ -15,8 +15,8 @@ from typing import IO
 
 from rtface.errors import ModelUnavailable
 from rtface.models import carriers
-from rtface.models.catalogue import WeightFile, WeightSource
 from rtface.models.files import CHUNK, beside, sha256_of
+from rtface.models.spec import WeightFile, WeightSource
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ Opset 17 is the newest that ONNX Runtime, OpenCV, OpenVINO and TensorRT all read
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,7 @@ class GraphBuilder:
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
-    def node(self, op: str, inputs: Sequence[str], name: str, **attributes: object) -> str:
+    def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         """The tensor that an operator of one output makes."""
         self._nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
@@ -47,7 +48,7 @@ class GraphBuilder:
         Args:
             name: of the input.
             height, width: a number, or a name where the size is free.
-            subtract: taken from every value; for a first convolution that pads with zeros *after* the subtraction, which
+            subtract: taken from every value; for a first convolution that pads with zeros *after* the subtraction, and
                 therefore cannot swallow it.
         """
         shape: Shape = ("N", height, width, 3)
@@ -55,7 +56,7 @@ class GraphBuilder:
         # TensorRT takes uint8 only when the very next node is a cast.
         x = self.node("Cast", [name], f"{name}/float", to=TensorProto.FLOAT)
         if subtract:
-            mean = self.weight(f"{name}/mean", np.float32(subtract).reshape(()))
+            mean = self.weight(f"{name}/mean", np.array(subtract, np.float32))
             x = self.node("Sub", [x, mean], f"{name}/centred")
         return self.node("Transpose", [x], f"{name}/planes", perm=[0, 3, 1, 2])
 
@@ -129,7 +130,7 @@ class GraphBuilder:
     def unit_rows(self, x: str, name: str, *, smallest: float = 1e-5) -> str:
         """(N, D) rows scaled to norm 1; a row shorter than ``smallest`` is divided by that instead."""
         length = self.node("ReduceL2", [x], f"{name}/length", axes=[1], keepdims=1)
-        floor = self.weight(f"{name}/smallest", np.float32(smallest).reshape(()))
+        floor = self.weight(f"{name}/smallest", np.array(smallest, np.float32))
         return self.node("Div", [x, self.node("Max", [length, floor], f"{name}/divisor")], name)
 
     def output(self, tensor: str, shape: Shape) -> None:

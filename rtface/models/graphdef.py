@@ -119,7 +119,7 @@ def _node(view: memoryview) -> Node:
             name = bytes(value).decode()
         elif number == 2:
             op = bytes(value).decode()
-        elif number == 3 and value[:1] != b"^":
+        elif number == 3 and not bytes(value).startswith(b"^"):
             inputs.append(bytes(value).decode().partition(":")[0])
         elif number == 5:
             attributes[bytes(_only(value, 1)).decode()] = _only(value, 2)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -96,7 +95,7 @@ def load(path: Path) -> onnx.ModelProto:
     """
     try:
         model = onnx.load(path)
-    except (DecodeError, ValueError, OSError) as error:
+    except Exception as error:  # protobuf has a class of its own for what it cannot decode
         raise ModelBroken(f"{path} is not a readable ONNX file: {error}") from error
     if not model.graph.node:
         raise ModelBroken(f"{path} is an ONNX file without any layer.")

