@@ -1,0 +1,136 @@
+"""The HNSW graph beside the gallery: built once, read many times, never trusted.
+
+``gallery.db.hnsw`` is the graph and ``gallery.db.hnsw.json`` says what it was built from. It is used when it is
+undamaged and was built from exactly the first rows of the gallery as it is now (rows only ever come at the end); the
+others are added. Anything else is built again and written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtface.gallery.index import HnswIndex, Labels, Rows
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+
+class RowDigest:
+    """A checksum of rows in their order, the same however they are cut into batches."""
+
+    def __init__(self) -> None:
+        self._labels = hashlib.sha256()
+        self._rows = hashlib.sha256()
+        self.rows = 0
+
+    def update(self, labels: Labels, rows: Rows) -> None:
+        """Takes in (N,) labels and (N, D) rows."""
+        self._labels.update(np.ascontiguousarray(labels, "<i8").tobytes())
+        self._rows.update(np.ascontiguousarray(rows, "<f4").data)
+        self.rows += len(labels)
+
+    def __str__(self) -> str:
+        return self._labels.hexdigest() + self._rows.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What a graph was built from.
+
+    Attributes:
+        version: of this format.
+        revision: of the gallery; for people to read.
+        model: fingerprint of the embedding model.
+        size: numbers in an embedding.
+        rows: how many of the gallery's first rows are in it.
+        rows_sha256: of these.
+        graph_sha256: of the file.
+    """
+
+    version: int
+    revision: int
+    model: str
+    size: int
+    rows: int
+    rows_sha256: str
+    graph_sha256: str
+
+
+class GraphCache:
+    """The two files of one gallery."""
+
+    def __init__(self, gallery: Path, model: str, size: int) -> None:
+        """Args: ``model`` is the embedding model's fingerprint, ``size`` D."""
+        self.file = gallery.with_name(gallery.name + ".hnsw")
+        self.note = gallery.with_name(gallery.name + ".hnsw.json")
+        self._spare = gallery.with_name(gallery.name + ".hnsw.new")
+        self._model = model
+        self._size = size
+
+    def load(self, labels: Labels, rows: Rows) -> HnswIndex | None:
+        """The graph, if it was built from the first of these (N, D) rows; it lacks the others. None if it is no use."""
+        try:
+            note = _Note(**json.loads(self.note.read_bytes()))
+            reason = self._objection(note, labels, rows)
+            if reason is None:
+                before = self.file.stat()
+                with self.file.open("rb") as stream:
+                    whole = hashlib.file_digest(stream, "sha256").hexdigest() == note.graph_sha256
+                if whole:
+                    index = HnswIndex(self._size, file=self.file)
+                    # Another process may have put a new graph in its place since the checksum.
+                    if os.path.samestat(before, self.file.stat()) and len(index) == note.rows:
+                        return index
+                reason = "its checksum is wrong"
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error)
+        log.info("the index %s is not used and will be built again: %s", self.file, reason)
+        return None
+
+    def _objection(self, note: _Note, labels: Labels, rows: Rows) -> str | None:
+        if (note.version, note.model, note.size) != (VERSION, self._model, self._size):
+            return "it is of another model or version"
+        if note.rows > len(labels):
+            return "rows were removed since it was made"
+        digest = RowDigest()
+        digest.update(labels[: note.rows], rows[: note.rows])
+        return None if str(digest) == note.rows_sha256 else "it was made from other rows"
+
+    def save(self, index: HnswIndex, digest: RowDigest, revision: int) -> None:
+        """Writes the graph beside and renames it into place; only its owner can read it.
+
+        Raises:
+            OSError: it cannot be written; what was there before is untouched or useless, never wrong.
+        """
+        try:
+            os.close(os.open(self._spare, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+            index.save(self._spare)
+            with self._spare.open("rb") as stream:
+                checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+            self._spare.replace(self.file)
+            note = _Note(VERSION, revision, self._model, self._size, digest.rows, str(digest), checksum)
+            self._spare.write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
+            self._spare.replace(self.note)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+        finally:
+            self._spare.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Deletes every file that may hold a vector, also one a killed process left half-written.
+
+        Raises:
+            OSError: one cannot be deleted.
+        """
+        for file in (self.file, self.note, self._spare):
+            file.unlink(missing_ok=True)

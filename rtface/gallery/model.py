@@ -1,0 +1,49 @@
+"""Which embedding model a gallery belongs to: vectors of two models must never be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtface.errors import GalleryMismatch
+from rtface.gallery.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryModel:
+    """What made the vectors: the model's name, a fingerprint of its weights, numbers in an embedding."""
+
+    name: str
+    fingerprint: str
+    size: int
+
+    def adopt(self, database: Database) -> None:
+        """Inside a transaction: makes an empty gallery this model's; leaves one with rows alone."""
+        database.execute(
+            "UPDATE meta SET model = ?, fingerprint = ?, size = ? WHERE NOT EXISTS (SELECT 1 FROM pictures)",
+            *(self.name, self.fingerprint, self.size),
+        )
+
+    def refuse_others(self, database: Database) -> None:
+        """Accepts a gallery that is empty or this model's.
+
+        Raises:
+            GalleryMismatch: it holds another model's vectors.
+        """
+        rows = database.rows(
+            """SELECT model, fingerprint FROM meta WHERE EXISTS (SELECT 1 FROM pictures)
+            AND (model, fingerprint, size) <> (?, ?, ?)""",
+            *(self.name, self.fingerprint, self.size),
+        )
+        if not rows:
+            return
+        name, fingerprint = rows[0]
+        again = "to enrol again into another file, rtface enroll NAME DIR --set gallery=FILE"
+        if name == self.name:
+            raise GalleryMismatch(
+                f"The gallery {database.path} was made with other weights of the model {name} ({fingerprint}, now "
+                f"{self.fingerprint}), and their distances mean nothing to each other: {again}."
+            )
+        raise GalleryMismatch(
+            f"The gallery {database.path} was made with the model {name}, not {self.name}: to use it as it is, --set "
+            f"embedder={name}; {again}."
+        )
