@@ -229,7 +229,7 @@ def all_pairs(embeddings: NDArray[np.float32], people: NDArray[np.integer], *, m
         once = np.triu(np.ones(distances.shape, np.bool_), 1)
         alike = people[rows, None] == people[None, start:]
         same_parts.append(distances[once & alike])
-        nearest = np.concatenate((nearest, distances[once & ~alike & (distances <= bound)]))
+        nearest = np.concatenate((nearest, distances[once & ~alike & (distances < bound)]))
         if len(nearest) > wanted:
             nearest = np.partition(nearest, wanted - 1)[:wanted]
             bound = nearest[wanted - 1]

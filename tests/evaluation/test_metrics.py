@@ -14,9 +14,9 @@ from rtface.errors import EvaluationError
 from rtface.evaluation import metrics
 
 REPEATABLE = settings(derandomize=True, deadline=None)
-TENTHS = st.integers(0, 40).map(lambda tenths: tenths / 10)  # few values, so that there are ties
-SOME = st.lists(TENTHS, min_size=1, max_size=30).map(np.array)
-JUDGED = st.lists(st.tuples(TENTHS, st.booleans()), min_size=1, max_size=25)
+FEW = st.integers(0, 8).map(lambda halves: halves / 2)  # so that there are ties
+SOME = st.lists(FEW, min_size=1, max_size=30).map(np.array)
+JUDGED = st.lists(st.tuples(FEW, st.booleans()), min_size=1, max_size=25)
 
 SAME = np.array([0.2, 0.4, 0.6, 1.5])
 DIFFERENT = np.array([0.5, 1.2, 1.6, 2.0, 3.0])
@@ -96,6 +96,13 @@ def test_best_threshold_lies_midway_between_the_neighbours_it_parts() -> None:
     assert metrics.best_threshold(distances, np.array([True, True, False, False])) == pytest.approx(0.7)
     assert metrics.best_threshold(distances, np.array([True] * 4)) == 1.4
     assert metrics.best_threshold(distances, np.array([False] * 4)) < 0.2
+
+
+def test_best_threshold_among_equally_good_places_is_the_middle_one() -> None:
+    # 4 of 6 are right at 0.35, 0.55 and 1.1 alike; the two at 0.5 cannot be parted.
+    distances = np.array([0.2, 0.5, 0.5, 0.6, 0.9, 1.3])
+    same = np.array([True, False, True, False, True, False])
+    assert metrics.best_threshold(distances, same) == pytest.approx(0.55)
 
 
 def test_best_threshold_without_any_distance_is_refused() -> None:
