@@ -1,7 +1,7 @@
 """Small stand-ins that fit the joints: a world of invented faces whose truth a test knows.
 
-A face is a brightness: the fake detector reads boxes from a script, the fake embedder turns a crop's brightness into a unit
-vector, so that who is who is decided by the pixels a test paints.
+A face is a brightness: the fake detector reads boxes from a script, the fake embedder turns a crop's brightness into
+a unit vector, so that who is who is decided by the pixels a test paints.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def detection(left: float, top: float, side: float = 80, score: float = 0.9) -> 
 
 def direction(brightness: float) -> NDArray[np.float32]:
     """(SIZE,) the unit vector of a person painted with this brightness; people 10 apart are near orthogonal."""
-    rng = np.random.default_rng(int(round(brightness / 10)))
+    rng = np.random.default_rng(round(brightness / 10))
     vector = rng.normal(size=SIZE * 8)[:SIZE]
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 

@@ -14,6 +14,8 @@ ARCFACE_112 = np.array(
 """Where the five landmarks lie in a 112x112 ArcFace crop. Source: InsightFace, used by SFace (OpenCV Zoo) as well."""
 
 THUMBNAIL_PX = 16
+FLAT = THUMBNAIL_PX * 2.0
+"""A thumbnail whose brightness deviates by less than 2 of 255 has no structure beyond a camera's noise."""
 
 
 def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -> Image:
@@ -75,9 +77,13 @@ def sharpness(crop: Image) -> float:
 
 
 def thumbnail(image: Image, box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(256,) the face as 16x16 brightness values, zero mean and norm 1, so that a dot product is their correlation."""
+    """(256,) the face as 16x16 brightness values, zero mean and norm 1, so that a dot product is their correlation.
+
+    All zeros where there is nothing but noise to see.
+    """
     left, top, right, bottom = (float(side) for side in box)
     small = _cut(image, (left, top, right, bottom), THUMBNAIL_PX)
     values = small.astype(np.float32).mean(axis=2).ravel()
     values -= values.mean()
-    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)
+    norm = float(np.linalg.norm(values))
+    return np.asarray(values / norm if norm > FLAT else np.zeros_like(values), np.float32)

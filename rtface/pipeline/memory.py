@@ -45,9 +45,11 @@ class TrackMemory:
 
     def look(self, thumbnail: NDArray[np.float32]) -> None:
         """Notes how the face looks now and whether that breaks with the frame before."""
-        if self.thumbnail is not None and float(self.thumbnail @ thumbnail) < SAME_THUMBNAIL:
+        before, self.thumbnail = self.thumbnail, thumbnail
+        if before is None or not before.any() or not thumbnail.any():
+            return  # A flat patch, such as a face in the dark, has no looks to compare.
+        if float(before @ thumbnail) < SAME_THUMBNAIL:
             self.broken = True
-        self.thumbnail = thumbnail
 
     def wants_embedding(self, at: float, quality: float, confirm_s: float) -> bool:
         """Whether this crop is worth an embedding now."""

@@ -109,7 +109,11 @@ class Recognizer:
         now = time.monotonic()
         if now - self._looked_at_gallery >= GALLERY_LOOK_S:
             self._looked_at_gallery = now
-            self._judge.gallery.refresh()
+            if self._judge.gallery.refresh():
+                enrolled = self._judge.gallery.counts()
+                for camera in self._cameras.values():
+                    for memory in camera.memories.values():
+                        memory.evidence.forget_others(enrolled)
 
     def _follow(self, frame: Frame, watch: Stopwatch) -> list[Track]:
         with watch.stage("detect"):
