@@ -11,8 +11,8 @@ from rtface.interfaces import FrameSource
 
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp")
 PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"]
-    + [".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2", ".avif"]
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm"}
 )
 FORMS = (
     "a camera's number (0, 1 ...), a stream (rtsp://, rtsps://, http://, https://, udp://), "

@@ -26,7 +26,7 @@ class Capture:
             target: a camera's index, or an address or path for FFmpeg.
             timeout: seconds that opening and each read may take.
         """
-        _settle_environment()
+        settle_opencv()
         self._lock = threading.Lock()
         if isinstance(target, int):
             api = cv2.CAP_V4L2 if os.name == "posix" and os.uname().sysname == "Linux" else cv2.CAP_ANY
@@ -71,7 +71,7 @@ class Capture:
             self._raw.release()
 
 
-def _settle_environment() -> None:
+def settle_opencv() -> None:
     """Tells OpenCV what it only hears through the environment; whatever the user has set stays.
 
     Source: OpenCV's ``cap_ffmpeg_impl.hpp`` reads its variables at every open, ``cap_v4l.cpp`` at the first grab.
