@@ -23,7 +23,7 @@ from rtface.geometry import suppress
 from rtface.interfaces import Backend, Detector
 from rtface.types import Detection, Image
 
-MIN_SCORE = 0.7
+MIN_SCORE = 0.9
 PROPOSAL_SCORE = 0.6
 REFINED_SCORE = 0.7
 """Thresholds of the three stages, the authors'."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
-MIN_SCORE = 0.5
+MIN_SCORE = 0.6
 
 
 def open(
@@ -47,5 +47,5 @@ def corners(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     return raw * np.array([-1, -1, 1, 1], np.float32)
 
 
-FAMILY = Family("scrfd", anchors=2, corners=corners, overlap=0.4, smallest_px=16, largest_px=400)
+FAMILY = Family("scrfd", anchors=2, corners=corners, overlap=0.4, smallest_px=20, largest_px=300)
 """``overlap`` is InsightFace's default."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
-MIN_SCORE = 0.6
+MIN_SCORE = 0.7
 
 
 def open(
@@ -47,5 +47,5 @@ def corners(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-FAMILY = Family("yunet", anchors=1, corners=corners, overlap=0.3, smallest_px=16, largest_px=300)
+FAMILY = Family("yunet", anchors=1, corners=corners, overlap=0.3, smallest_px=20, largest_px=400)
 """``overlap`` is FaceDetectorYN's default."""
