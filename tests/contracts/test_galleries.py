@@ -1,0 +1,216 @@
+"""What every gallery does, whatever index it searches with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtface.errors import BadName, UnknownPerson
+from rtface.gallery.index import IndexKind
+from rtface.gallery.store import Person, PersonGallery, Picture
+from rtface.interfaces import Gallery
+from rtface.types import Neighbor
+from tests.gallery.samples import SIZE, clusters, distances, enroll, gallery_at, units
+
+INDEXES: list[IndexKind] = ["exact", "hnsw"]
+
+
+@pytest.fixture(params=INDEXES)
+def kind(request: pytest.FixtureRequest) -> IndexKind:
+    value: IndexKind = request.param
+    return value
+
+
+def family(path: Path, kind: IndexKind) -> PersonGallery:
+    """Four people with six pictures each."""
+    gallery = gallery_at(path, index=kind)
+    rows = clusters(1, people=4, each=6)
+    for place, name in enumerate(["Ada", "Bob", "김민수", "Zoë"]):
+        enroll(gallery, name, rows[6 * place : 6 * place + 6])
+    return gallery
+
+
+def test_it_fits_the_joint(tmp_path: Path, kind: IndexKind) -> None:
+    gallery: Gallery = gallery_at(tmp_path / "g.db", index=kind)
+    gallery.close()
+    gallery.close()
+
+
+def test_search_gives_the_nearest_rows_of_each_query(tmp_path: Path, kind: IndexKind) -> None:
+    rows = clusters(1, people=4, each=6)
+    names = np.repeat(["Ada", "Bob", "김민수", "Zoë"], 6)
+    queries = clusters(1, people=4, each=6, spread=0.5)[::5] * 0.9 + units(9, 5) * 0.1
+    queries = np.asarray(queries / np.linalg.norm(queries, axis=1, keepdims=True), np.float32)
+    with family(tmp_path / "g.db", kind) as gallery:
+        found = gallery.search(queries, 5)
+    truth = distances(queries, rows)
+    for row, near in zip(truth, found, strict=True):
+        order = np.argsort(row)[:5]
+        assert [neighbor.person for neighbor in near] == names[order].tolist()
+        assert [neighbor.distance for neighbor in near] == pytest.approx(row[order], abs=3e-6)
+
+
+def test_search_before_and_after_additions_agrees_with_a_fresh_opening(tmp_path: Path, kind: IndexKind) -> None:
+    rows, queries = units(1, 60), units(2, 10)
+    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+        assert gallery.search(queries, 3) == [[]] * 10
+        for place in range(60):
+            enroll(gallery, f"person {place % 7}", rows[place : place + 1], tag=str(place))
+            assert gallery.search(rows[place : place + 1], 1)[0][0] == Neighbor(
+                f"person {place % 7}", pytest.approx(0, abs=1e-6)
+            )
+        grown = gallery.search(queries, 60)
+    with gallery_at(tmp_path / "g.db", index="exact") as gallery:
+        assert [[near.person for near in row] for row in gallery.search(queries, 60)] == [
+            [near.person for near in row] for row in grown
+        ]
+
+
+def test_no_query_and_more_neighbours_than_rows(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        assert gallery.search(units(1, 0), 5) == []
+        assert len(gallery.search(units(1, 1), 1000)[0]) == len(gallery) == 24
+
+
+def test_people_and_pictures_are_listed(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        assert gallery.people() == [Person(name, 6, 1_700_000_000.0) for name in ["Ada", "Bob", "Zoë", "김민수"]]
+        assert gallery.counts() == {"Ada": 6, "Bob": 6, "Zoë": 6, "김민수": 6}
+        assert gallery.pictures("Ada")[1] == Picture("Ada-1", "/pictures/Ada-1.jpg", 1_700_000_000.0, 0.5)
+        assert gallery.has_picture("Bob-3") == "Bob"
+        assert gallery.has_picture("Bob-99") is None
+
+
+def test_removed_person_is_found_nowhere(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        gallery.search(units(1, 1), 5)
+        gallery.remove("Bob")
+        assert gallery.counts() == {"Ada": 6, "Zoë": 6, "김민수": 6}
+        assert {near.person for near in gallery.search(units(1, 1), 100)[0]} == {"Ada", "Zoë", "김민수"}
+        assert gallery.has_picture("Bob-3") is None
+        assert gallery.check() == []
+        with pytest.raises(UnknownPerson):
+            gallery.pictures("Bob")
+    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+        assert len(gallery.search(units(1, 1), 100)[0]) == 18
+
+
+def test_removed_person_can_be_enrolled_again(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        gallery.search(units(1, 1), 5)
+        gallery.remove("Zoë")
+        enroll(gallery, "Zoë", units(50, 2))
+        assert gallery.search(units(50, 1), 1)[0][0].person == "Zoë"
+        assert gallery.counts()["Zoë"] == 2
+        assert gallery.check() == []
+
+
+def test_renamed_person_is_found_under_the_new_name(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        before = gallery.search(units(1, 3), 24)
+        gallery.rename("Bob", "  Robert ")
+        after = gallery.search(units(1, 3), 24)
+        assert [[near.person.replace("Robert", "Bob") for near in row] for row in after] == [
+            [near.person for near in row] for row in before
+        ]
+        assert "Bob" not in gallery.counts()
+
+
+def test_name_taken_by_somebody_else_is_refused(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        with pytest.raises(BadName, match="already enrolled"):
+            gallery.rename("Bob", "Ada")
+        revision = gallery.revision
+        gallery.rename("Bob", "Bob")
+        assert gallery.revision == revision
+        assert gallery.counts()["Bob"] == 6
+
+
+def test_unknown_person_is_told_with_a_suggestion(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        for act in (gallery.remove, gallery.pictures, lambda name: gallery.rename(name, "Eve")):
+            with pytest.raises(UnknownPerson, match="Did you mean 'Zoë'"):
+                act("zoë")
+
+
+def test_revision_grows_with_every_change_and_only_then(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as gallery:
+        revisions = [gallery.revision]
+        enroll(gallery, "Ada", units(7, 1), tag="new")
+        revisions.append(gallery.revision)
+        gallery.rename("Ada", "Eve")
+        revisions.append(gallery.revision)
+        gallery.remove("Eve")
+        revisions.append(gallery.revision)
+        assert sorted(set(revisions)) == revisions
+        enroll(gallery, "Bob", clusters(1, 4, 6)[6:12])
+        gallery.search(units(1, 1), 5)
+        gallery.check()
+        assert gallery.revision == revisions[-1]
+    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+        assert gallery.revision == revisions[-1]
+
+
+def test_changes_of_another_program_are_taken_in_by_refresh(tmp_path: Path, kind: IndexKind) -> None:
+    with family(tmp_path / "g.db", kind) as reader, gallery_at(tmp_path / "g.db", index=kind) as writer:
+        reader.search(units(1, 1), 5)
+        assert not reader.refresh()
+        enroll(writer, "Eve", units(77, 3))
+        writer.rename("Ada", "Augusta")
+        writer.remove("Bob")
+        assert reader.counts()["Bob"] == 6
+        assert reader.refresh()
+        assert reader.counts() == {"Augusta": 6, "Zoë": 6, "김민수": 6, "Eve": 3} == writer.counts()
+        assert reader.revision == writer.revision
+        assert reader.search(units(77, 1), 1)[0][0].person == "Eve"
+        assert {near.person for near in reader.search(units(1, 1), 99)[0]} == set(reader.counts())
+        assert not reader.refresh()
+        assert reader.check() == []
+
+
+def test_random_life_agrees_with_brute_force(tmp_path: Path, kind: IndexKind) -> None:
+    rng = np.random.default_rng(11)
+    truth: dict[str, list[np.ndarray[tuple[int], np.dtype[np.float32]]]] = {}
+    gallery = gallery_at(tmp_path / "g.db", index=kind)
+    rows = iter(units(12, 400))
+    for step in range(150):
+        act = rng.choice(["add", "add", "add", "add", "remove", "rename", "reopen"])
+        name = f"person {rng.integers(8)}"
+        if act == "add":
+            row = next(rows)
+            gallery.add(name, row, sha256=str(step), file="x", quality=0.1)
+            truth.setdefault(name, []).append(row)
+        elif act == "remove" and name in truth:
+            gallery.remove(name)
+            del truth[name]
+        elif act == "rename" and name in truth:
+            gallery.rename(name, f"renamed {step}")
+            truth[f"renamed {step}"] = truth.pop(name)
+        elif act == "reopen":
+            gallery.close()
+            gallery = gallery_at(tmp_path / "g.db", index=kind)
+        people = [person for person, kept in truth.items() for _ in kept]
+        if people:
+            query = units(1000 + step, 1)
+            at = distances(query, np.stack([row for kept in truth.values() for row in kept]))[0]
+            order = np.argsort(at)[:4]
+            found = gallery.search(query, 4)[0]
+            assert [near.person for near in found] == [people[place] for place in order]
+            assert [near.distance for near in found] == pytest.approx(at[order], abs=3e-6)
+    assert gallery.counts() == {name: len(kept) for name, kept in truth.items()}
+    assert gallery.check() == []
+    gallery.close()
+
+
+def test_row_that_is_no_embedding_is_refused_and_leaves_nothing(tmp_path: Path, kind: IndexKind) -> None:
+    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+        bad = [
+            units(1, 1)[0] * 2,
+            units(1, 1, SIZE + 1)[0],
+            np.full(SIZE, np.nan, np.float32),
+            np.zeros(SIZE, np.float32),
+        ]
+        for row in bad:
+            with pytest.raises(ValueError, match="norm 1"):
+                gallery.add("Ada", row, sha256="x", file="x", quality=0.5)
+        assert (gallery.people(), len(gallery), gallery.revision) == ([], 0, 0)

@@ -1,0 +1,254 @@
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtface.errors import ConfigError
+from rtface.gallery.voting import Evidence, distance_limit, settle, vote
+from rtface.types import Identity, Neighbor
+
+ENROLLED = {"ada": 9, "bob": 9, "cyd": 9, "one": 1, "two": 2}
+LIMITS = {1e-3: 1.08, 1e-4: 0.98, 1e-5: 0.9, 1e-2: 1.2}
+neighbors = st.lists(
+    st.builds(Neighbor, st.sampled_from(sorted(ENROLLED)), st.floats(0, 4, allow_nan=False)), max_size=12
+)
+shares = st.floats(0, 0.95)
+verdicts = st.one_of(
+    st.builds(Identity, st.just(None), st.floats(0, 4), st.just(0.0)),
+    st.builds(Identity, st.sampled_from(["ada", "bob", "cyd"]), st.floats(0, 4), st.floats(0.5, 1)),
+)
+
+
+def seen(*pairs: tuple[str, float]) -> list[Neighbor]:
+    return [Neighbor(person, distance) for person, distance in pairs]
+
+
+def decide(found: Sequence[Neighbor], min_share: float = 0.5, k: int = 5, limit: float = 1.0) -> Identity:
+    return vote(found, limit=limit, k=k, enrolled=ENROLLED, min_share=min_share)
+
+
+def evidence(*people: str | None, window: int = 15) -> Evidence:
+    gathered = Evidence(window)
+    for place, person in enumerate(people):
+        gathered.add(Identity(person, 0.5 + place / 100, 1.0, (Neighbor(person or "x", 0.5 + place / 100),)))
+    return gathered
+
+
+def test_majority_of_near_rows_names_the_person() -> None:
+    found = seen(("ada", 0.5), ("ada", 0.3), ("ada", 0.6), ("bob", 0.7), ("bob", 1.5))
+    assert decide(found) == Identity("ada", 0.3, 0.6, tuple(sorted(found, key=lambda row: row.distance)))
+
+
+def test_tie_between_two_people_is_nobody() -> None:
+    assert decide(seen(("ada", 0.1), ("ada", 0.2), ("bob", 0.8), ("bob", 0.9), ("cyd", 0.95)), 0.0).person is None
+
+
+def test_rows_beyond_the_limit_are_unknown_votes() -> None:
+    found = seen(("ada", 0.5), ("ada", 0.6), ("ada", 1.01), ("ada", 1.2), ("ada", 1.3))
+    assert decide(found).person is None
+    assert decide(found, limit=1.01) == Identity("ada", 0.5, 0.6, tuple(found))
+
+
+def test_seats_a_person_cannot_fill_are_not_held_against_them() -> None:
+    found = seen(("one", 0.5), ("ada", 1.5), ("bob", 1.6), ("cyd", 1.7), ("ada", 1.8))
+    assert (decide(found).person, decide(found).share) == ("one", 1.0)
+
+
+def test_competitor_inside_the_limit_counts_against_a_person_with_few_pictures() -> None:
+    found = seen(("two", 0.3), ("two", 0.4), ("bob", 0.5), ("ada", 1.5), ("ada", 1.6))
+    assert decide(found).share == pytest.approx(2 / 3)
+    assert decide(found, 0.7).person is None
+
+
+def test_share_has_to_be_more_than_asked_for() -> None:
+    found = seen(("two", 0.3), ("ada", 1.5))
+    assert decide(found, 0.5).person is None
+    assert decide(found, 0.49).person == "two"
+
+
+def test_nobody_near_is_nobody_with_the_nearest_distance() -> None:
+    assert decide(seen(("ada", 1.7), ("bob", 1.4))) == Identity(None, 1.4, 0.0, tuple(seen(("bob", 1.4), ("ada", 1.7))))
+
+
+def test_empty_gallery_is_nobody_infinitely_far() -> None:
+    assert decide([]) == Identity(None, math.inf, 0.0)
+
+
+def test_only_the_k_nearest_vote() -> None:
+    found = seen(("bob", 0.1), *[("ada", 0.2 + place / 100) for place in range(6)])
+    assert decide(found, k=1).person == "bob"
+
+
+def test_distance_that_is_no_number_never_votes() -> None:
+    assert decide(seen(("one", math.nan))).person is None
+
+
+@given(neighbors, st.randoms(use_true_random=False), shares)
+def test_order_of_neighbours_does_not_matter(found: list[Neighbor], random: object, min_share: float) -> None:
+    shuffled = sorted(found, key=lambda row: hash((row.person, row.distance, id(random))))
+    assert decide(shuffled, min_share) == decide(found, min_share)
+
+
+@given(neighbors, shares)
+def test_named_person_is_within_the_limit_and_leads(found: list[Neighbor], min_share: float) -> None:
+    verdict = decide(found, min_share)
+    if verdict.person is None:
+        return
+    nearest = sorted(row.distance for row in found)[:5]
+    inside = [row.person for row in found if row.distance <= 1.0 and row.distance <= nearest[-1]]
+    assert verdict.distance == min(row.distance for row in found if row.person == verdict.person) <= 1.0
+    assert all(inside.count(verdict.person) >= inside.count(other) for other in inside) or len(inside) > 5
+    assert min_share < verdict.share <= 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), shares)
+def test_equal_votes_for_two_people_are_nobody(at: list[float], min_share: float) -> None:
+    found = [Neighbor(person, distance) for distance in at for person in ("ada", "bob")]
+    assert decide(found, min_share, k=2 * len(at)).person is None
+
+
+@given(neighbors, shares)
+def test_person_whose_rows_are_gone_is_not_named(found: list[Neighbor], min_share: float) -> None:
+    named = decide(found, min_share).person
+    assert decide([row for row in found if row.person != named], min_share).person in {None, *ENROLLED} - {named or ""}
+
+
+def test_few_votes_are_not_enough() -> None:
+    assert evidence("ada", "ada").verdict(min_votes=3, min_share=0.5).person is None
+    assert evidence("ada", "ada", "ada").verdict(min_votes=3, min_share=0.5).person == "ada"
+
+
+def test_unknown_votes_count() -> None:
+    assert evidence(None, None, None, "ada", "ada", "ada").verdict(3, 0.5).person is None
+    assert evidence(None, None, "ada", "ada", "ada").verdict(3, 0.5).person == "ada"
+
+
+def test_verdict_tells_what_it_rests_on() -> None:
+    assert evidence("ada", None, "ada", "ada").verdict(3, 0.5) == Identity("ada", 0.5, 0.75, (Neighbor("ada", 0.53),))
+
+
+def test_tie_over_time_is_nobody() -> None:
+    assert evidence("ada", "bob", "ada", "bob").verdict(1, 0.1).person is None
+
+
+def test_verdict_can_be_revoked() -> None:
+    gathered = evidence("ada", "ada", "ada")
+    assert gathered.verdict(3, 0.5).person == "ada"
+    for _ in range(3):
+        gathered.add(Identity(None, 1.6, 0.0))
+    assert gathered.verdict(3, 0.5).person is None
+
+
+def test_votes_of_long_ago_are_forgotten() -> None:
+    gathered = evidence(*["ada"] * 5, *[None] * 4, *["bob"] * 11)
+    assert len(gathered) == 15
+    assert gathered.verdict(3, 0.5).share == pytest.approx(11 / 15)
+
+
+def test_no_evidence_is_nobody() -> None:
+    assert Evidence().verdict(1, 0.0) == Identity(None, math.inf, 0.0)
+
+
+def test_person_no_longer_enrolled_loses_the_name() -> None:
+    gathered = evidence("ada", "ada", "ada", "bob")
+    gathered.forget_others({"bob": 2})
+    assert gathered.verdict(1, 0.5).person is None
+    assert gathered.verdict(1, 0.2).person == "bob"
+
+
+@given(st.lists(verdicts, max_size=30), st.integers(1, 5), shares)
+def test_more_evidence_for_the_one_named_keeps_the_name(votes: list[Identity], least: int, min_share: float) -> None:
+    gathered = Evidence()
+    for identity in votes:
+        gathered.add(identity)
+    before = gathered.verdict(least, min_share).person
+    if before is not None:
+        gathered.add(Identity(before, 0.4, 1.0))
+        assert gathered.verdict(least, min_share).person == before
+
+
+@given(st.lists(verdicts, max_size=30), st.integers(1, 5), st.floats(0.5, 0.95))
+def test_more_evidence_for_one_never_names_another(votes: list[Identity], least: int, min_share: float) -> None:
+    gathered = Evidence()
+    for identity in votes:
+        gathered.add(identity)
+    before = gathered.verdict(least, min_share).person
+    gathered.add(Identity("ada", 0.4, 1.0))
+    assert gathered.verdict(least, min_share).person in {before, "ada", None}
+
+
+@given(st.lists(verdicts, max_size=15), st.integers(1, 5), shares)
+def test_verdict_is_what_counting_says(votes: list[Identity], least: int, min_share: float) -> None:
+    gathered = Evidence()
+    for identity in votes:
+        gathered.add(identity)
+    people = [identity.person for identity in votes]
+    enough = {
+        person
+        for person in set(people) - {None}
+        if people.count(person) >= least
+        and people.count(person) > min_share * len(people)
+        and all(people.count(person) > people.count(other) for other in set(people) - {None, person})
+    }
+    assert gathered.verdict(least, min_share).person == (enough.pop() if enough else None)
+
+
+def test_stronger_claim_keeps_the_name() -> None:
+    strong, weak = Identity("ada", 0.9, 0.9), Identity("ada", 0.2, 0.8)
+    assert settle({1: weak, 2: strong, 3: Identity("bob", 0.5, 0.6)}) == {
+        1: Identity(None, 0.2, 0.0),
+        2: strong,
+        3: Identity("bob", 0.5, 0.6),
+    }
+
+
+def test_equal_shares_are_settled_by_distance() -> None:
+    assert settle({1: Identity("ada", 0.9, 0.9), 2: Identity("ada", 0.2, 0.9)})[2].person == "ada"
+
+
+@given(st.dictionaries(st.integers(1, 20), verdicts))
+def test_each_name_is_given_once_and_to_a_claimant(claims: dict[int, Identity]) -> None:
+    settled = settle(claims)
+    given_names = [identity.person for identity in settled.values() if identity.person is not None]
+    assert settled.keys() == claims.keys()
+    assert sorted(given_names) == sorted({claim.person for claim in claims.values() if claim.person is not None})
+    for track, identity in settled.items():
+        assert identity.person in (None, claims[track].person)
+        rivals = [claim for claim in claims.values() if claim.person == identity.person]
+        assert identity.person is None or identity.share == max(rival.share for rival in rivals)
+
+
+def test_limit_is_read_off_the_table_at_the_rate_divided_by_the_rows() -> None:
+    assert distance_limit(LIMITS, 10, 1e-2) == 1.08
+    assert distance_limit(LIMITS, 100, 1e-2) == 0.98
+    assert distance_limit(LIMITS, 1, 1e-2) == 1.2
+
+
+def test_limit_between_entries_follows_the_logarithm_of_the_rate() -> None:
+    assert distance_limit({1e-4: 1.0, 1e-2: 1.4}, 10, 1e-2) == pytest.approx(1.2)
+
+
+def test_limit_outside_the_table_is_its_nearest_end() -> None:
+    assert distance_limit(LIMITS, 10**9, 1e-2) == 0.9
+    assert distance_limit(LIMITS, 1, 1.0) == 1.2
+    assert distance_limit(LIMITS, 0, 1e-2) == distance_limit(LIMITS, 1, 1e-2)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.floats(1e-4, 1))
+def test_limit_never_grows_with_the_gallery(some: int, more: int, rate: float) -> None:
+    fewer, rows = sorted((some, more))
+    assert distance_limit(LIMITS, rows, rate) <= distance_limit(LIMITS, fewer, rate) + 1e-12
+
+
+@pytest.mark.parametrize("table", [{}, {0.0: 1.0}, {1e-3: 1.0, 1e-2: 0.9}, {2.0: 1.0}, {1e-3: 5.0}])
+def test_table_that_cannot_be_is_refused(table: dict[float, float]) -> None:
+    with pytest.raises(ConfigError):
+        distance_limit(table, 10, 0.01)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 1.5, math.nan])
+def test_rate_that_is_no_rate_is_refused(rate: float) -> None:
+    with pytest.raises(ConfigError, match="false_identification_rate"):
+        distance_limit(LIMITS, 10, rate)
