@@ -113,18 +113,22 @@ class GraphCache:
             OSError: it cannot be written; what was there before is untouched or useless, never wrong.
         """
         try:
-            os.close(os.open(self._spare, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+            self._make_spare()
             index.save(self._spare)
             with self._spare.open("rb") as stream:
                 checksum = hashlib.file_digest(stream, "sha256").hexdigest()
             self._spare.replace(self.file)
             note = _Note(VERSION, revision, self._model, self._size, digest.rows, str(digest), checksum)
+            self._make_spare()
             self._spare.write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
             self._spare.replace(self.note)
         except RuntimeError as error:
             raise OSError(str(error)) from error
         finally:
             self._spare.unlink(missing_ok=True)
+
+    def _make_spare(self) -> None:
+        os.close(os.open(self._spare, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
 
     def forget(self) -> None:
         """Deletes every file that may hold a vector, also one a killed process left half-written.

@@ -9,7 +9,7 @@ import numpy as np
 from rtface.errors import GalleryBroken
 from rtface.gallery.database import Database
 from rtface.gallery.index import Index, Labels, Rows
-from rtface.gallery.memory import are_units
+from rtface.gallery.memory import are_units, is_vector
 
 SAMPLE = 200
 """Rows that are searched for."""
@@ -65,7 +65,7 @@ def _vectors(database: Database, size: int) -> tuple[Labels, Rows, list[str]]:
         """SELECT picture_id, vector, name FROM embeddings JOIN pictures ON pictures.id = picture_id
         JOIN people ON people.id = person_id ORDER BY picture_id"""
     )
-    short = [row for row in found if len(row[1]) != 4 * size]
+    short = [row for row in found if not is_vector(row[1], size)]
     if short:
         problems = [f"{name}: the embedding of row {row} has not {size} numbers" for row, _, name in short[:SHOWN]]
         return np.empty(0, np.int64), np.empty((0, size), np.float32), problems

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeGuard
 
 import numpy as np
 
@@ -101,7 +102,7 @@ class GalleryMemory:
             "SELECT picture_id, vector FROM embeddings WHERE picture_id > ? ORDER BY picture_id", after
         )
         labels = np.array([row[0] for row in found], np.int64)
-        blobs = [blob for _, blob in found if len(blob) == 4 * self._size]
+        blobs = [blob for _, blob in found if is_vector(blob, self._size)]
         if labels.tolist() != list(expected) or len(blobs) != len(labels):
             raise self._broken("pictures and embeddings do not match")
         rows = np.frombuffer(b"".join(blobs), "<f4").astype(np.float32).reshape(len(labels), self._size)
@@ -172,6 +173,11 @@ class GalleryMemory:
 
 _OWNERS = """SELECT pictures.id, people.id, people.name FROM pictures JOIN people ON people.id = pictures.person_id
     WHERE pictures.id > ? ORDER BY pictures.id"""
+
+
+def is_vector(value: object, size: int) -> TypeGuard[bytes]:
+    """Whether a value on file has the form of an embedding; in a damaged file it can be anything."""
+    return isinstance(value, bytes) and len(value) == 4 * size
 
 
 def are_units(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
