@@ -57,7 +57,9 @@ class Fetcher:
 
         Raises:
             ModelUnavailable: no source gave it; says what to do without network.
+            OSError: the folder cannot be made.
         """
+        self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / weight.file
         reasons: list[str] = []
         if target.is_file() and not again:
@@ -78,10 +80,8 @@ class Fetcher:
     def _take(self, weight: WeightFile, source: WeightSource, label: str, target: Path) -> None:
         if self._offline and source.kind in ("pip", "url"):
             raise OSError("not tried, offline is set")
-        with self._open(source, label) as (stream, total):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with beside(target) as partial:
-                self._copy(stream, partial, weight, label, weight.bytes or total)
+        with self._open(source, label) as (stream, total), beside(target) as partial:
+            self._copy(stream, partial, weight, label, weight.bytes or total)
 
     def _copy(self, stream: IO[bytes], partial: Path, weight: WeightFile, label: str, total: int) -> None:
         digest, done = hashlib.sha256(), 0

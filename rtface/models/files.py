@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CHUNK = 1 << 20
+
+ABANDONED_S = 24 * 3600.0
+"""A half-written file that nobody has touched for so long belongs to a process that was killed."""
 
 
 def sha256_of(path: Path) -> str:
@@ -24,21 +28,19 @@ def beside(target: Path) -> Iterator[Path]:
 
     Each call has a name of its own, so that two processes never write into the same file.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
+    _sweep(target)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
         yield partial
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
-        partial.chmod(0o666 & ~_umask())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    """mkstemp makes files for the owner alone; models may be shared."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sweep(target: Path) -> None:
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        with suppress(OSError):  # another process may be sweeping too
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                path.unlink()

@@ -63,7 +63,7 @@ def _wrap(model: onnx.ModelProto, spec: ModelSpec, source: str, result: str, ops
     graph = model.graph
     size = spec.crop.size if spec.crop else 0
     nodes = [*_before(spec, source), *graph.node, *_after(result, opset)]
-    weights = [*graph.initializer, *_constants(spec)]
+    weights = [*_free_batch(graph), *_constants(spec)]
     faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ("N", size, size, 3))
     embeddings = helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ("N", spec.embedding_size))
     wrapped = helper.make_graph(nodes, spec.name, [faces], [embeddings], weights)
@@ -74,6 +74,19 @@ def _wrap(model: onnx.ModelProto, spec: ModelSpec, source: str, result: str, ops
         producer_name="rtface",
         ir_version=max(model.ir_version, 4),  # before 4 every weight had to be listed as an input too
     )
+
+
+def _free_batch(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """The weights, with those that say "reshape to one row of ..." saying "keep the rows"."""
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    freed = []
+    for item in graph.initializer:
+        values = numpy_helper.to_array(item) if item.name in shapes else None
+        if values is not None and values.size > 1 and values[0] == 1:
+            freed.append(numpy_helper.from_array(np.array([0, *values[1:]], np.int64), item.name))
+        else:
+            freed.append(item)
+    return freed
 
 
 def _constants(spec: ModelSpec) -> list[onnx.TensorProto]:

@@ -57,10 +57,10 @@ class Manifest:
 class ModelStore:
     """Models under ``engines_dir``: ``weights/`` as fetched, ``<model>/`` as built."""
 
-    def __init__(self, engines_dir: Path, *, report: Report = silent, offline: bool = False) -> None:
+    def __init__(self, engines_dir: Path, *, report: Report | None = None, offline: bool = False) -> None:
         self.engines_dir = engines_dir
         self.models = catalogue.load(engines_dir)
-        self._report = report
+        self._report = report or silent
         self._offline = offline
 
     def spec(self, name: str) -> ModelSpec:
