@@ -11,7 +11,7 @@ and include the last one; here boxes are edges, which comes to the same and need
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -87,14 +87,14 @@ class Mtcnn:
     def _propose(self, image: Image) -> Boxes:
         """(N, 4) squares of whole pixels that P-Net holds for faces."""
         found = [no_proposals()]
-        for scale, level in levels(image, pyramid(image.shape[0], image.shape[1], self._min_face_px)):
-            answers = self._pnet.run({"images": level[None]})
+        for scale in pyramid(image.shape[0], image.shape[1], self._min_face_px):
+            answers = self._pnet.run({"images": resized(image, scale)[None]})
             boxes, scores, shifts = windows(answers["scores"][0], answers["boxes"][0], scale)
             kept = suppress(boxes, scores, 0.5)
             found.append((boxes[kept], scores[kept], shifts[kept]))
         boxes, scores, shifts = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = suppress(boxes, scores, 0.7)
-        return np.fix(squared(shifted(boxes[kept], shifts[kept])))
+        return np.fix(squared(shifted(boxes[kept], shifts[kept], short_px=1)))
 
     def _refine(self, image: Image, proposals: Boxes) -> Boxes:
         """(N, 4) squares of whole pixels that R-Net confirms, moved where it wants them."""
@@ -129,16 +129,10 @@ def pyramid(height: int, width: int, min_face_px: int) -> list[float]:
     return scales
 
 
-def levels(image: Image, scales: list[float]) -> Iterator[tuple[float, Image]]:
-    """The picture at each of these scales, largest first."""
-    source = image
-    for scale in scales:
-        height, width = (math.ceil(side * scale) for side in image.shape[:2])
-        level = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        yield scale, level
-        if source is image:
-            # Averaging all the pixels of a large picture again for every level would cost more than the network.
-            source = level
+def resized(image: Image, scale: float) -> Image:
+    """A level of the pyramid, always from the picture itself: a level made of a level moves the boxes by some 3 %."""
+    height, width = (math.ceil(side * scale) for side in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def no_proposals() -> tuple[Boxes, Scores, Boxes]:
@@ -163,9 +157,12 @@ def windows(scores: NDArray[np.float32], shifts: NDArray[np.float32], scale: flo
     return boxes.astype(np.float32), scores[rows, columns], shifts[rows, columns]
 
 
-def shifted(boxes: Boxes, shifts: NDArray[np.float32]) -> Boxes:
-    """(N, 4) boxes with each edge moved by a share (N, 4) of the box's width or height."""
-    sides = boxes[:, 2:] - boxes[:, :2]
+def shifted(boxes: Boxes, shifts: NDArray[np.float32], *, short_px: int = 0) -> Boxes:
+    """(N, 4) boxes with each edge moved by a share (N, 4) of the box's width or height.
+
+    The authors measure P-Net's windows one pixel short (``short_px``), the later stages' not.
+    """
+    sides = boxes[:, 2:] - boxes[:, :2] - short_px
     return np.asarray(boxes + shifts * np.tile(sides, 2), np.float32)
 
 

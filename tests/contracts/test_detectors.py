@@ -121,7 +121,7 @@ def test_box_moves_with_the_face(detector: Detector, down: int, right: int) -> N
     (still,) = detector.detect(one_person())
     (moved,) = detector.detect(np.pad(one_person(), ((down, 0), (right, 0), (0, 0))))
     shift = np.array([right, down], np.float32)
-    assert iou(still.box[None] + np.tile(shift, 2), moved.box[None])[0, 0] > 0.85
+    assert iou(still.box[None] + np.tile(shift, 2), moved.box[None])[0, 0] > 0.8
     width = still.box[2] - still.box[0]
     assert np.abs(still.landmarks + shift - moved.landmarks).max() < 0.1 * width
 
