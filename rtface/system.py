@@ -8,7 +8,7 @@ with rtface.open(gallery="family.db") as system:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -231,26 +231,44 @@ class System:
 
         return max(faces, key=width)
 
-    def stream(self, *uris: str | int | Path, max_frames: int | None = None) -> Iterator[FrameResult]:
+    def open_sources(self, *uris: str | int | Path) -> list[FrameSource]:
+        """Opens cameras, streams or files; the caller closes them, or hands them to ``stream_from``.
+
+        Raises:
+            SourceUnavailable: one cannot be opened, or is named twice.
+        """
+        from rtface.sources import open_source
+
+        with ExitStack() as opened:
+            sources: list[FrameSource] = []
+            for uri in uris:
+                source = open_source(str(uri))
+                opened.callback(source.close)
+                if source.name in [other.name for other in sources]:
+                    raise SourceUnavailable(f"The source {source.name} is named twice. Name each source once.")
+                sources.append(source)
+            opened.pop_all()
+        return sources
+
+    def stream(self, *uris: str | int | Path, max_frames: int | None = None) -> Generator[FrameResult, None, None]:
         """Results of cameras, streams or files as they come; ends with them.
 
         Raises:
             SourceUnavailable: one cannot be opened, or is named twice.
             SourceLost: one cannot go on.
         """
-        from rtface.pipeline.loop import results
-        from rtface.sources import open_source
+        yield from self.stream_from(self.open_sources(*uris), max_frames=max_frames)
 
-        recognizer = self.recognizer()
+    def stream_from(
+        self, sources: Sequence[FrameSource], *, max_frames: int | None = None
+    ) -> Generator[FrameResult, None, None]:
+        """As ``stream``, from sources opened before; closes them."""
+        from rtface.pipeline.loop import results
+
         with ExitStack() as stack:
-            opened: list[FrameSource] = []
-            for uri in uris:
-                source = open_source(str(uri))
+            for source in sources:
                 stack.callback(source.close)
-                if source.name in [other.name for other in opened]:
-                    raise SourceUnavailable(f"The source {source.name} is named twice. Name each source once.")
-                opened.append(source)
-            yield from results(opened, recognizer, max_frames=max_frames)
+            yield from results(sources, self.recognizer(), max_frames=max_frames)
 
 
 def _image(picture: str | Path | Image) -> Image:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from rtface.types import EventKind, FrameResult
 
 def results(
     sources: Sequence[FrameSource], recognizer: Recognizer, *, max_frames: int | None = None
-) -> Iterator[FrameResult]:
+) -> Generator[FrameResult, None, None]:
     """Results of all sources as they come, until every source has ended or ``max_frames`` results are out.
 
     Closing the generator stops the capture threads and closes the sources.
