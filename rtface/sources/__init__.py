@@ -40,7 +40,8 @@ def open_source(uri: str) -> FrameSource:
 def mask(uri: str) -> str:
     """The address with its secrets hidden: ``rtsp://user:***@host/...?token=***``.
 
-    A password with unescaped ``@``, ``/``, ``?`` or ``#`` is hidden too, even if some of the address goes with it.
+    A password with unescaped ``@``, ``/``, ``?`` or ``#`` is hidden too, even if some of the address goes with it;
+    unless it begins with digits and one of ``/?#``, when it cannot be told from a port.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -74,7 +75,7 @@ def _part(uri: str) -> str:
 def _split_credentials(rest: str) -> tuple[str, str]:
     """What follows ``://`` as (credentials or "", host and path)."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    port = authority.rpartition("]")[2].partition(":")[2]
+    port = re.sub(r"^\[[^]]*\]", "", authority).partition(":")[2]  # without an IPv6 address's own colons
     if "@" not in authority and (not port or port.isdigit()):
         return "", rest
     # An unescaped password may hold any sign, so the last @ of all counts: better too much hidden than too little.

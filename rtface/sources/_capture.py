@@ -74,7 +74,9 @@ class Capture:
 def settle_opencv() -> None:
     """Tells OpenCV what it only hears through the environment; whatever the user has set stays.
 
-    Source: OpenCV's ``cap_ffmpeg_impl.hpp`` reads its variables at every open, ``cap_v4l.cpp`` at the first grab.
+    To be called before OpenCV touches its first video: only then it looks at the level of FFmpeg's log.
+
+    Source: OpenCV's ``cap_ffmpeg_impl.hpp`` and ``cap_v4l.cpp``.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET: errors are told by our own sentences
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")

@@ -165,9 +165,9 @@ def _identify(path: Path) -> ImageFile.ImageFile:
 
 def _shrink_to_limit(path: Path, picture: ImageFile.ImageFile) -> None:
     width, height = picture.size
-    for scale in (2, 4, 8):  # libjpeg's
-        if picture.width * picture.height <= MOST_PIXELS or picture.format != "JPEG":
-            break
+    scales = (scale for scale in (2, 4, 8) if width * height <= MOST_PIXELS * scale * scale)  # libjpeg's
+    if width * height > MOST_PIXELS and picture.format == "JPEG":
+        scale = next(scales, 8)
         picture.draft(picture.mode, (width // scale, height // scale))
     if picture.width * picture.height > MOST_PIXELS:
         raise _too_large(path, f"{width}x{height} = {width * height / 1e6:.0f}")
