@@ -42,7 +42,6 @@ setup(
         "opencv-python>=4.10",
         "pillow>=10",
         "platformdirs>=4",
-        "protobuf>=4.25",
         "pydantic>=2.7",
         "rich>=13",
     ],
