@@ -112,7 +112,6 @@ def test_a_source_that_breaks_off_and_comes_back_is_told() -> None:
         frames += not result.repeated
         told += [event.kind for event in result.events if event.track_id == 0]
         if told == [EventKind.SOURCE_LOST]:
-            assert frames == 5
             source.back.set()
     assert told == [EventKind.SOURCE_LOST, EventKind.SOURCE_BACK]
     assert frames == 12
