@@ -66,10 +66,31 @@ class Database:
         self.writable = writable
         self._connection = connection
 
-    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        """All rows of a query, typed as the tables say; outside ``reading`` no lock is held afterwards."""
+    def rows(self, sql: str, *values: Value, types: tuple[type, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; outside ``reading`` no lock is held afterwards.
+
+        Args:
+            sql: the query.
+            values: for its question marks.
+            types: of its columns; SQLite itself gives whatever a damaged file holds.
+        """
         with explained(self.path):
-            return self._connection.execute(sql, values).fetchall()
+            found = self._connection.execute(sql, values).fetchall()
+        for row in found:
+            if types and not all(map(isinstance, row, types)):
+                raise _broken(self.path, "a value is of another type than belongs there")
+        return found
+
+    def revisions(self) -> tuple[int, int]:
+        """The revision, and the one of the last change that was not an addition.
+
+        Raises:
+            GalleryBroken: the gallery's own record is lost.
+        """
+        found = self.rows("SELECT revision, rewritten FROM meta WHERE only_row = 1", types=(int, int))
+        if not found:
+            raise _broken(self.path, "its own record is missing")
+        return found[0][0], found[0][1]
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -142,11 +163,11 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: text in a damaged file, or in a message about it
         raise _explanation(error, path) from error
 
 
-def _explanation(error: sqlite3.Error, path: Path) -> GalleryError:
+def _explanation(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> GalleryError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return GalleryUnavailable(f"The gallery {path} is locked by another program: close it, or try again.")
@@ -154,8 +175,12 @@ def _explanation(error: sqlite3.Error, path: Path) -> GalleryError:
         return GalleryUnavailable(f"No room for the gallery {path}: free some space; nothing reported so far is lost.")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         return GalleryUnavailable(f"The gallery {path} cannot be read or written ({error}): check disk and rights.")
+    return _broken(path, str(error))
+
+
+def _broken(path: Path, fault: str) -> GalleryBroken:
     return GalleryBroken(
-        f"The gallery {path} is not a gallery, or it is damaged ({error}). Put back a copy, or name another file with "
+        f"The gallery {path} is not a gallery, or it is damaged ({fault}). Put back a copy, or name another file with "
         "--set gallery=FILE and enrol again."
     )
 

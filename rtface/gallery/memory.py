@@ -55,13 +55,13 @@ class GalleryMemory:
             return self._follow()
 
     def _follow(self) -> bool:
-        ((revision, rewritten),) = self._database.rows("SELECT revision, rewritten FROM meta")
+        revision, rewritten = self._database.revisions()
         if revision == self.revision:
             return False
         known, before = self._last, self._person_of
         if rewritten > self.revision:
             self._names, self._person_of, self._rows_of, self._last = {}, {}, Counter(), 0
-        new = self._take(self._database.rows(_OWNERS, self._last))
+        new = self._take(self._database.rows(_OWNERS, self._last, types=(int, int, str)))
         if self._index is not None:
             self._shrink(
                 self._index, [] if before is self._person_of else sorted(before.keys() - self._person_of.keys())
@@ -163,7 +163,7 @@ class GalleryMemory:
         try:
             # Under the write lock, so that nobody is removed between the look and the renaming.
             with self._database.writing():
-                ((rewritten,),) = self._database.rows("SELECT rewritten FROM meta")
+                _, rewritten = self._database.revisions()
                 if rewritten <= self.revision:
                     self._cache.save(graph, self._digest, self.revision)
                     self._saved_rows = self._digest.rows
@@ -182,5 +182,7 @@ def is_vector(value: object, size: int) -> TypeGuard[bytes]:
 
 def are_units(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """(N,) whether each of (N, D) rows has norm 1; one with a NaN or an infinity has not."""
-    squares = np.einsum("nd,nd->n", rows.astype(np.float64), rows.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # the cast complains of signalling NaNs, which a damaged file may hold
+        double = rows.astype(np.float64)
+    squares = np.einsum("nd,nd->n", double, double)
     return np.asarray(np.abs(squares - 1) < NORM_TOLERANCE)

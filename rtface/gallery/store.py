@@ -142,7 +142,8 @@ class PersonGallery:
         """Everybody enrolled, by name."""
         rows = self._database.rows(
             """SELECT name, count(pictures.id), people.created_at FROM people
-            LEFT JOIN pictures ON pictures.person_id = people.id GROUP BY people.id ORDER BY name"""
+            LEFT JOIN pictures ON pictures.person_id = people.id GROUP BY people.id ORDER BY name""",
+            types=(str, int, float),
         )
         return [Person(*row) for row in rows]
 
@@ -156,6 +157,7 @@ class PersonGallery:
             """SELECT sha256, file, added_at, quality FROM pictures JOIN people ON people.id = pictures.person_id
             WHERE name = ? ORDER BY pictures.id""",
             normalised(name),
+            types=(str, str, float, float),
         )
         if not rows:
             raise self._unknown(name)
@@ -167,8 +169,9 @@ class PersonGallery:
             """SELECT name FROM people JOIN pictures ON pictures.person_id = people.id
             WHERE sha256 = ? ORDER BY pictures.id LIMIT 1""",
             sha256,
+            types=(str,),
         )
-        return str(rows[0][0]) if rows else None
+        return rows[0][0] if rows else None
 
     def add(self, name: str, embedding: NDArray[np.float32], *, sha256: str, file: str, quality: float) -> None:
         """Adds one picture of a person, who is made with the first one; durable when this returns.
@@ -284,7 +287,7 @@ class PersonGallery:
             log.warning("%s", error)
 
     def _unknown(self, name: str) -> UnknownPerson:
-        known = [name for (name,) in self._database.rows("SELECT name FROM people")]
+        known = [name for (name,) in self._database.rows("SELECT name FROM people", types=(str,))]
         hint = similar(name, known) or " rtface gallery list shows who is."
         return UnknownPerson(f"Nobody called {name!r} is enrolled.{hint}")
 

@@ -40,6 +40,7 @@ def gallery_at(
     size: int = SIZE,
     create: bool = True,
     index: IndexKind = "auto",
+    patience: float = PATIENCE,
 ) -> PersonGallery:
     return open_gallery(
         path,
@@ -49,7 +50,7 @@ def gallery_at(
         create=create,
         index=index,
         clock=lambda: 1_700_000_000.0,
-        patience=PATIENCE,
+        patience=patience,
     )
 
 
