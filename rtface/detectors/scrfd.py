@@ -17,6 +17,8 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.6
+"""Measured with tests/benchmarks/detection.py: 43 of 43 group faces and 40 of 44 of at least 24 px, no animal of 60
+taken for a person. InsightFace's 0.5 takes three for one face more."""
 
 
 def open(
@@ -48,4 +50,5 @@ def corners(raw: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 FAMILY = Family("scrfd", anchors=2, corners=corners, overlap=0.4, smallest_px=20, largest_px=300)
-"""``overlap`` is InsightFace's default."""
+"""``overlap`` is InsightFace's default. Sizes measured on 60 LFW faces scaled to 6..700 px: at this score 98 % are
+found at 20 px and all from 24 to 280, 88 % at 16 px, 90 % at 320, none at 360."""

@@ -16,6 +16,8 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.7
+"""Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 41 of 44 of at least 24 px, 2 of 60 animals
+taken for people. 0.85 takes none, but loses 3 and 7 faces more; at 0.6 hands and ornaments begin to be faces."""
 
 
 def open(
@@ -48,4 +50,5 @@ def corners(raw: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 FAMILY = Family("yunet", anchors=1, corners=corners, overlap=0.3, smallest_px=20, largest_px=400)
-"""``overlap`` is FaceDetectorYN's default."""
+"""``overlap`` is FaceDetectorYN's default. Sizes measured on 60 LFW faces scaled to 6..700 px: at this score 98 %
+are found at 20 px and all from 28 to 400, 88 % at 16 px, 95 % at 500 with boxes that no longer fit, 38 % at 600."""

@@ -40,10 +40,10 @@ def graphs(name: str) -> Mapping[str, Path]:
     store = ModelStore(engines_dir(), offline=True)
     try:
         return store.graphs(name)
-    except ModelUnavailable as error:
+    except ModelUnavailable:
         if name == "scrfd" and SCRFD_FILE.is_file():
             return scrfd_from_shared()
-        pytest.skip(f"the weights of {name} are absent: {error}")
+        pytest.skip(f"the weights of {name} are absent: rtface models fetch {name} brings them")
 
 
 @functools.cache
