@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -137,6 +138,54 @@ def test_finds_what_the_plain_implementation_finds() -> None:
     assert min(overlaps) > 0.98
     assert max(distances) < 0.02
     assert max(scores) < 0.01
+
+
+class Told:
+    """A stage that answers what it was told, whatever it is shown; P-Net on its largest picture only."""
+
+    name = "told"
+    inputs: Mapping[str, tuple[int | None, ...]] = {}
+    outputs: tuple[str, ...] = ()
+
+    def __init__(self, **answers: NDArray[np.float32]) -> None:
+        self.answers = answers
+        self.closed = False
+
+    def run(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
+        images = arrays.get("images")
+        if images is None:
+            return dict(self.answers)
+        grid = tuple((side - 12) // 2 + 1 for side in images.shape[1:3])
+        if self.answers["scores"].shape[1:] == grid:
+            return dict(self.answers)
+        return {"scores": np.zeros((1, *grid), np.float32), "boxes": np.zeros((1, *grid, 4), np.float32)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def two_windows() -> tuple[Told, Told]:
+    """P-Net and R-Net that agree on the windows 0..12 and 18..30, both ways, of a picture of 48 px."""
+    scores = np.zeros((1, 19, 19), np.float32)
+    scores[0, 0, 0], scores[0, 9, 9] = 0.9, 0.8
+    proposer = Told(scores=scores, boxes=np.zeros((1, 19, 19, 4), np.float32))
+    return proposer, Told(scores=np.array([0.9, 0.8], np.float32), boxes=np.zeros((2, 4), np.float32))
+
+
+def test_box_inside_a_better_one_goes() -> None:
+    shifts = np.array([[0, 0, 0, 0], [-1.25, -1.25, -1.75, -1.75]], np.float32)  # the second to 3..9
+    decider = Told(scores=np.array([0.99, 0.95], np.float32), boxes=shifts, points=np.full((2, 10), 0.5, np.float32))
+    detector = mtcnn.Mtcnn(*two_windows(), decider, min_score=0.7, min_face_px=12)
+    (found,) = detector.detect(np.zeros((48, 48, 3), np.uint8))
+    assert found.box.tolist() == [0, 0, 12, 12]
+    assert found.landmarks.tolist() == [[6, 6]] * 5
+    assert found.score == pytest.approx(0.99)
+
+
+def test_closing_frees_every_stage() -> None:
+    stages = [*two_windows(), Told()]
+    mtcnn.Mtcnn(*stages, min_score=0.7, min_face_px=12).close()
+    assert all(stage.closed for stage in stages)
 
 
 def test_pyramid_halves_the_area_until_the_window_no_longer_fits() -> None:

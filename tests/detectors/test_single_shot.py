@@ -91,6 +91,13 @@ def test_answers_come_back_in_the_pictures_own_pixels() -> None:
     np.testing.assert_array_equal(found.landmarks, np.full((5, 2), 16))
 
 
+def test_sides_rounded_differently_are_undone_differently() -> None:
+    # 33x100 at one half is 16x50: 2.0625 picture px an input px downwards, 2 across.
+    network = Told({0: (0.9, [0, 0, 1, 1])})
+    (found,) = SingleShot(FAMILY, network, min_score=0.5, min_face_px=32).detect(random_picture(33, 100))
+    np.testing.assert_array_equal(found.box, [0, 0, 16, 16.5])
+
+
 def test_of_two_that_overlap_the_better_stays() -> None:
     network = Told({9: (0.7, [0, 0, 4, 4]), 10: (0.9, [0, 0, 4, 4]), 24: (0.8, [0, 0, 1, 1])})
     found = SingleShot(FAMILY, network, min_score=0.5, min_face_px=16).detect(random_picture(64, 128))
