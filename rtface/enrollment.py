@@ -86,7 +86,7 @@ class Enroller:
         quality = face_quality.judge(detection, crop)
         reason = self._too_poor(quality)
         if reason is None:
-            embedding = self._embedder.embed(crop[None])[0]
+            embedding = self._embedder.embed(crop[None], mirror=True)[0]
             reason = self._somebody_else(name, embedding)
         if reason is not None:
             return PictureOutcome(label, False, reason, quality.score)

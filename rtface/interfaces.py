@@ -75,8 +75,11 @@ class Embedder(Protocol):
     def crop(self, image: Image, detection: Detection) -> Image:
         """The (crop_size, crop_size, 3) uint8 BGR picture this model wants of a face."""
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0."""
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
+        """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0.
+
+        With ``mirror`` each row is the middle between the crop's and its mirror image's, for stills.
+        """
 
     def close(self) -> None:
         """Frees its engine."""

@@ -192,7 +192,7 @@ class System:
         crops = np.stack([self.embedder.crop(image, detection) for detection in detections])
         return [
             Face(detection, crop, embedding, judge(detection, crop).score)
-            for detection, crop, embedding in zip(detections, crops, self.embedder.embed(crops), strict=True)
+            for detection, crop, embedding in zip(detections, crops, self.embedder.embed(crops, mirror=True), strict=True)
         ]
 
     def identify(self, picture: str | Path | Image) -> list[IdentifiedFace]:

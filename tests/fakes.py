@@ -74,7 +74,7 @@ class FakeEmbedder:
         left, top, right, bottom = detection.box.astype(int)
         return np.ascontiguousarray(image[top:bottom, left:right])
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         return np.stack([direction(float(crop.mean())) for crop in crops])
 

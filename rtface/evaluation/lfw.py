@@ -139,7 +139,7 @@ def embed_pictures(
         if crop is not None:
             waiting.append((path, crop))
         if waiting and (len(waiting) == BATCH or done == len(paths)):
-            rows = embedder.embed(np.stack([crop for _, crop in waiting]))
+            rows = embedder.embed(np.stack([crop for _, crop in waiting]), mirror=True)
             vectors.update(zip((path for path, _ in waiting), rows, strict=True))
             waiting.clear()
         report("pictures", done, len(paths))

@@ -43,7 +43,7 @@ class Task(StrEnum):
 
 
 class CropKind(StrEnum):
-    """How a face is cut out: a square around the box, or a warp that puts the landmarks on a template."""
+    """How a face is cut out: the box and its surroundings, or a warp that puts the landmarks on a template."""
 
     BOX = "box"
     WARP = "warp"
@@ -56,7 +56,7 @@ class CropSpec:
     Attributes:
         kind: box or warp.
         size: side of the crop, px.
-        margin: box only; the part of the box's longer side by which the square is wider than it, both sides together.
+        margin: box only; the part of each side of the box by which the crop is longer than it, both ends together.
         template: warp only; the name of the landmark template.
     """
 

@@ -51,14 +51,16 @@ class TrackMemory:
         if float(before @ thumbnail) < SAME_THUMBNAIL:
             self.broken = True
 
-    def wants_embedding(self, at: float, quality: float, confirm_s: float) -> bool:
-        """Whether this crop is worth an embedding now."""
-        if self.votes < EAGER_VOTES:
+    def may_want_embedding(self, at: float, confirm_s: float) -> bool:
+        """Whether this face is worth cutting out at all: not while it has a name that was confirmed lately."""
+        named_lately = self.announced is not None and at - self.embedded_at < confirm_s
+        return self.broken or self.votes < EAGER_VOTES or not named_lately
+
+    def wants_embedding(self, at: float, quality: float) -> bool:
+        """Whether a crop of this quality is worth an embedding now."""
+        if self.votes < EAGER_VOTES or self.announced is not None:
             return True
-        waited = at - self.embedded_at
-        if self.announced is not None:
-            return waited >= confirm_s
-        return waited >= UNDECIDED_S or quality > self.best_quality * BETTER
+        return at - self.embedded_at >= UNDECIDED_S or quality > self.best_quality * BETTER
 
     def distance_to(self, embedding: NDArray[np.float32]) -> float:
         """Squared L2 distance of an embedding to the middle of the track's own; 0 before the first."""

@@ -132,12 +132,12 @@ class Recognizer:
                 continue
             memory = camera.memories.setdefault(track.id, TrackMemory())
             memory.look(thumbnail(frame.image, track.detection.box))
+            if not memory.may_want_embedding(frame.captured_at, self._rules.confirm_s):
+                continue
             look = self._look(camera, frame, track, track.detection)
             if memory.broken:
                 broken.append(look)
-            elif look.quality >= self._rules.min_quality and memory.wants_embedding(
-                frame.captured_at, look.quality, self._rules.confirm_s
-            ):
+            elif look.quality >= self._rules.min_quality and memory.wants_embedding(frame.captured_at, look.quality):
                 wanted.append((memory.votes, -look.quality, look))
         wanted.sort(key=lambda entry: entry[:2])
         return broken + [look for *_, look in wanted[: max(EMBEDDINGS_A_FRAME - len(broken), 0)]]

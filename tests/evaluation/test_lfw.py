@@ -213,7 +213,7 @@ class MarkAsVector:
         x, y = ((detection.box[:2] + detection.box[2:]) / 2).astype(int)
         return image[y : y + 1, x : x + 1]
 
-    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         return crops[:, 0, 0, :1].astype(np.float32)
 
