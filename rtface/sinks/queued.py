@@ -132,7 +132,10 @@ class QueuedSink:
             if self._error is not None or not self._wanted:
                 self._waiting.clear()
                 self._change.wait_for(lambda: self._closing)
-            return self._waiting.popleft() if self._waiting else None
+            if not self._waiting:
+                return None
+            self._change.notify_all()  # there is room again
+            return self._waiting.popleft()
 
     def _step(self, *, wanted: bool = True, error: BaseException | None = None) -> None:
         with self._change:

@@ -186,9 +186,7 @@ class _Recording:
     def _check_room(self) -> None:
         self._asked += 1
         if self._asked % FRAMES_A_LOOK == 1 and shutil.disk_usage(self.path.parent).free < LEAST_FREE_BYTES:
-            raise SinkError(
-                f"The recording {self.path} ends here: less than {LEAST_FREE_BYTES >> 20} MB are left on its disk. Make room."
-            )
+            raise SinkError(f"The recording {self.path} ends here: its disk is nearly full. Make room and start again.")
 
     def _is_whole(self) -> bool:
         """Reads the finished file's index: a writer of OpenCV does not say that the disk was full."""
