@@ -46,14 +46,14 @@ class Config(BaseModel):
     offline: bool = False
 
     min_score: float | Literal["auto"] = "auto"
-    min_face_px: int = Field(default=32, ge=8, le=2000)
+    min_face_px: int = Field(default=20, ge=8, le=2000)
 
     gallery: Path = Field(default_factory=_default_gallery)
     index: Literal["auto", "exact", "hnsw"] = "auto"
     k: int = Field(default=5, ge=1, le=100)
     max_distance: float | Literal["auto"] = "auto"
     false_identification_rate: float = Field(default=0.01, gt=0, le=1)
-    min_share: float = Field(default=0.5, ge=0, lt=1)
+    min_share: float = Field(default=0.4, ge=0, lt=1)
     min_votes: int = Field(default=3, ge=1, le=100)
     min_quality: float = Field(default=0.25, ge=0, le=1)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rtface.embedding import quality as face_quality
+from rtface.embedding.crops import best_crop
 from rtface.errors import PictureError
 from rtface.gallery.store import PersonGallery, person_name
 from rtface.interfaces import Detector, Embedder, FrameSource
@@ -86,6 +87,7 @@ class Enroller:
         quality = face_quality.judge(detection, crop)
         reason = self._too_poor(quality)
         if reason is None:
+            crop = best_crop(self._detector, self._embedder, image, detection, crop)
             embedding = self._embedder.embed(crop[None], mirror=True)[0]
             reason = self._somebody_else(name, embedding)
         if reason is not None:
@@ -109,9 +111,11 @@ class Enroller:
     def _too_poor(self, quality: face_quality.Quality) -> str | None:
         if quality.width_px < self._rules.min_face_px:
             return f"face too small: {quality.width_px:.0f} px wide, at least {self._rules.min_face_px} are needed"
-        if quality.sharpness < face_quality.BLURRED:
+        if quality.sharpness < face_quality.LEAST_SHARPNESS:
             return "too blurred"
-        if quality.yaw > face_quality.TURNED:
+        if quality.contrast < face_quality.LEAST_CONTRAST:
+            return "too dark or too pale"
+        if quality.yaw > face_quality.MOST_YAW:
             return "face turned too far to the side"
         if quality.score < self._rules.min_quality:
             return f"quality {quality.score:.2f}, at least {self._rules.min_quality:.2f} is needed"

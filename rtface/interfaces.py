@@ -59,18 +59,22 @@ class Detector(Protocol):
     def detect(self, image: Image) -> list[Detection]:
         """Faces in a (H, W, 3) uint8 BGR picture of any size, best score first; nobody is []."""
 
+    def refine(self, image: Image, detection: Detection) -> Detection:
+        """A closer look at a face it found, for embedding: the same face, told as well as this detector can."""
+
     def close(self) -> None:
         """Frees its engines."""
 
 
 class Embedder(Protocol):
-    """Maps face crops to points on the unit sphere."""
+    """Maps face crops to points on the unit sphere. ``by_landmarks`` tells whether its crop follows the landmarks."""
 
     name: str
     fingerprint: str
     backend: str
     size: int
     crop_size: int
+    by_landmarks: bool
 
     def crop(self, image: Image, detection: Detection) -> Image:
         """The (crop_size, crop_size, 3) uint8 BGR picture this model wants of a face."""

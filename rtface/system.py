@@ -184,15 +184,18 @@ class System:
 
     def faces(self, image: Image) -> list[Face]:
         """All faces of a (H, W, 3) uint8 BGR picture, best detection first, embedded in one batch."""
+        from rtface.embedding.crops import best_crop
         from rtface.embedding.quality import judge
 
         detections = self.detector.detect(image)
         if not detections:
             return []
-        crops = np.stack([self.embedder.crop(image, detection) for detection in detections])
+        crops = np.stack([best_crop(self.detector, self.embedder, image, detection) for detection in detections])
         return [
             Face(detection, crop, embedding, judge(detection, crop).score)
-            for detection, crop, embedding in zip(detections, crops, self.embedder.embed(crops, mirror=True), strict=True)
+            for detection, crop, embedding in zip(
+                detections, crops, self.embedder.embed(crops, mirror=True), strict=True
+            )
         ]
 
     def identify(self, picture: str | Path | Image) -> list[IdentifiedFace]:

@@ -54,6 +54,9 @@ class FakeDetector:
         self.calls += 1
         return list(found)
 
+    def refine(self, image: Image, detection: Detection) -> Detection:
+        return detection
+
     def close(self) -> None:
         pass
 
@@ -66,6 +69,7 @@ class FakeEmbedder:
     backend = "fake"
     size = SIZE
     crop_size = 80
+    by_landmarks = False
 
     def __init__(self) -> None:
         self.batches: list[int] = []

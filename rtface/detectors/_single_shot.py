@@ -6,13 +6,14 @@ in cell widths from the cell's top left corner. They differ in how a box is told
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.detectors._second_look import second_look
 from rtface.detectors._settings import MAX_INPUT_PX, checked_face_px, checked_score
 from rtface.geometry import suppress
 from rtface.interfaces import Backend
@@ -37,6 +38,7 @@ class Family:
         overlap: intersection over union above which the worse of two boxes goes.
         smallest_px: width of the smallest face it finds reliably, in its input's px.
         largest_px: width of the largest.
+        roll_gain: true roll of a head over the roll its landmarks show; None where landmarks need no second look.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Family:
     overlap: float
     smallest_px: float
     largest_px: float
+    roll_gain: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,21 @@ class SingleShot:
         would have to be looked at, which are reduced further.
         """
         height, width = image.shape[:2]
-        looks = [self._look(image, scale) for scale in look_scales(height, width, self._scale, self._family.largest_px)]
+        return self._faces(image, look_scales(height, width, self._scale, self._family.largest_px))
+
+    def _faces(self, image: Image, scales: Sequence[float]) -> list[Detection]:
+        looks = [self._look(image, scale) for scale in scales]
         boxes = np.concatenate([look.boxes for look in looks])
         points = np.concatenate([look.points for look in looks]).reshape(-1, 5, 2)
         scores = np.concatenate([look.scores for look in looks])
         kept = suppress(boxes, scores, self._family.overlap)
         return [Detection(boxes[i].copy(), points[i].copy(), float(scores[i])) for i in kept]
+
+    def refine(self, image: Image, detection: Detection) -> Detection:
+        """The same face with landmarks an embedder can be warped by, at the price of a small second look."""
+        if self._family.roll_gain is None:
+            return detection
+        return second_look(lambda patch: self._faces(patch, (1.0,)), image, detection, roll_gain=self._family.roll_gain)
 
     def close(self) -> None:
         """Frees the engine."""

@@ -82,6 +82,10 @@ class Mtcnn:
         """Faces in a (H, W, 3) uint8 BGR picture of any size, best score first; nobody is []."""
         return self._decide(image, self._refine(image, self._propose(image)))
 
+    def refine(self, image: Image, detection: Detection) -> Detection:  # noqa: ARG002 - part of the joint
+        """The detection itself: the third stage has looked closely already."""
+        return detection
+
     def close(self) -> None:
         """Frees the engines."""
         for stage in (self._pnet, self._rnet, self._onet):

@@ -13,17 +13,25 @@ ARCFACE_112 = np.array(
 )
 """Where the five landmarks lie in a 112x112 ArcFace crop. Source: InsightFace, used by SFace (OpenCV Zoo) as well."""
 
+UPRIGHT_DEG = 4.0
+"""Landmarks that tilt no more than this count as upright."""
+TILTED_DEG = 8.0
+"""A box crop is turned upright only beyond this: below it the box is as good, and turning costs sharpness."""
+SHARPNESS_PX = 112
 THUMBNAIL_PX = 16
 FLAT = THUMBNAIL_PX * 2.0
 """A thumbnail whose brightness deviates by less than 2 of 255 has no structure beyond a camera's noise."""
 
 
-def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float) -> Image:
+def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float, *, angle: float = 0.0) -> Image:
     """The box with its surroundings, stretched to (size, size, 3).
 
     Each side is widened by ``margin`` of itself in all; outside the picture the edge repeats. A face's box is higher
     than wide and the stretch is meant: FaceNet was trained on such crops, and square ones cost it 3 points of VAL.
+    A head tilted by ``angle`` degrees, beyond ``TILTED_DEG``, is turned upright first.
     """
+    if abs(angle) > TILTED_DEG:
+        return _resize(upright(image, box, angle, margin), size)
     left, top, right, bottom = (float(side) for side in box)
     grow_x, grow_y = (right - left) * margin / 2, (bottom - top) * margin / 2
     return _cut(image, (left - grow_x, top - grow_y, right + grow_x, bottom + grow_y), size)
@@ -39,10 +47,12 @@ def _cut(image: Image, box: tuple[float, float, float, float], size: int) -> Ima
         inside = image[:1, :1]
     pads = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     whole = cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REPLICATE) if any(pads) else inside
-    shrinks = min(whole.shape[:2]) > size
-    return np.asarray(
-        cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
-    )
+    return _resize(whole, size)
+
+
+def _resize(image: Image, size: int) -> Image:
+    way = cv2.INTER_AREA if min(image.shape[:2]) > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size, size), interpolation=way), np.uint8)
 
 
 def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -59,6 +69,25 @@ def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDAr
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
 
 
+def roll(landmarks: NDArray[np.float32]) -> float:
+    """How far a head is tilted in the picture's plane, degrees, -180..180, from all five landmarks.
+
+    0 is upright; positive leans clockwise, so that the eye at the right of the picture is the lower one.
+    """
+    matrix = similarity(ARCFACE_112, landmarks)
+    return float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+
+
+def upright(image: Image, box: NDArray[np.float32], angle: float, margin: float) -> Image:
+    """The surroundings of a tilted head, turned upright by ``angle`` degrees around the middle of its box."""
+    left, top, right, bottom = (float(side) for side in box)
+    width, height = max((right - left) * (1 + margin), 1.0), max((bottom - top) * (1 + margin), 1.0)
+    matrix = cv2.getRotationMatrix2D(((left + right) / 2, (top + bottom) / 2), angle, 1.0)
+    matrix[:, 2] += [width / 2 - (left + right) / 2, height / 2 - (top + bottom) / 2]
+    size = (max(round(width), 1), max(round(height), 1))
+    return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
 def warp_landmarks(
     image: Image, landmarks: NDArray[np.float32], size: int, template: NDArray[np.float32] = ARCFACE_112
 ) -> Image:
@@ -67,13 +96,15 @@ def warp_landmarks(
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def sharpness(crop: Image) -> float:
-    """Variance of the Laplacian of a crop's brightness: low for a blurred face.
+def texture(crop: Image) -> tuple[float, float]:
+    """Sharpness (variance of the Laplacian) and contrast (standard deviation) of a crop's brightness at 112 px.
 
-    Source: Pech-Pacheco et al. 2000, as everybody uses it.
+    Source: Pech-Pacheco et al. 2000 for the sharpness.
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    if grey.shape[0] != SHARPNESS_PX:
+        grey = cv2.resize(grey, (SHARPNESS_PX, SHARPNESS_PX), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var()), float(grey.std())
 
 
 def thumbnail(image: Image, box: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,15 +27,17 @@ class ModelEmbedder:
         self.backend = backend.name
         self.size = spec.embedding_size
         self.crop_size = spec.crop.size
+        self.by_landmarks = spec.crop.kind == "warp"
         self._crop_spec = spec.crop
         self._centre = spec.centre
         self._engine = backend
 
     def crop(self, image: Image, detection: Detection) -> Image:
         """The (crop_size, crop_size, 3) uint8 BGR picture this model was measured best with."""
-        if self._crop_spec.kind == "warp":
+        if self.by_landmarks:
             return align.warp_landmarks(image, detection.landmarks, self.crop_size)
-        return align.crop_box(image, detection.box, self.crop_size, self._crop_spec.margin)
+        tilt = align.roll(detection.landmarks)
+        return align.crop_box(image, detection.box, self.crop_size, self._crop_spec.margin, angle=tilt)
 
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0.

@@ -1,13 +1,26 @@
-"""How far a face can be trusted, 0..1, from what is cheap to know: size, sharpness, pose."""
+"""How far a face can be trusted, 0..1, from what is cheap to know: size, sharpness, contrast, pose, detector score.
+
+Measured on 120 LFW pictures degraded by blur, scaling, darkness and rotation: the number's rank correlation with the
+distance to the person's other picture is -0.53 (FaceNet) and -0.44 (SFace). It catches damage; it cannot tell a hard
+face from an easy one, and JPEG blocks look sharp to it.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from rtface.embedding import align
 from rtface.types import Detection, Image
+
+LEAST_SHARPNESS = 12.0
+"""Below it a face is too blurred to enrol; VAL of FaceNet at FAR 1e-4 is 29 % there, 85 % on clean pictures."""
+LEAST_CONTRAST = 8.0
+"""Standard deviation of the brightness; at 11 VAL is 61 %, at 5 it is 1 %."""
+MOST_YAW = 0.6
+"""Further turned faces are too few in LFW to tell what they cost; this is caution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,43 +29,46 @@ class Quality:
 
     Attributes:
         width_px: width of the box.
-        sharpness: variance of the Laplacian of the crop, 0 and up.
-        yaw: how far the nose leaves the middle of the eyes, in eye distances; 0 is frontal, 0.5 about half profile.
-        score: all of it in one number, 0..1.
+        sharpness: variance of the Laplacian of the face at 112 px, 0 and up.
+        contrast: standard deviation of its brightness, 0..127.
+        yaw: how far the nose leaves the middle between the eyes along their line, in eye distances; 0 is frontal.
+        score: all of it in one number, 0..1: the weakest part decides.
     """
 
     width_px: float
     sharpness: float
+    contrast: float
     yaw: float
     score: float
 
 
-BLURRED = 15.0
-TURNED = 0.5
-
-
 def _ramp(value: float, low: float, high: float) -> float:
-    return float(np.clip((value - low) / (high - low), 0, 1))
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def yaw(detection: Detection) -> float:
-    """The nose's distance from the line between the eyes' middle and the mouth's, in eye distances, 0 and up."""
-    eye_a, eye_b, nose, mouth_a, mouth_b = detection.landmarks.astype(np.float64)
-    eyes, mouth = (eye_a + eye_b) / 2, (mouth_a + mouth_b) / 2
-    across = float(np.linalg.norm(eye_b - eye_a))
-    down = mouth - eyes
-    length = float(np.linalg.norm(down))
-    if across < 1e-6 or length < 1e-6:
-        return 1.0
-    offset = abs(float(down[0] * (nose - eyes)[1] - down[1] * (nose - eyes)[0])) / length
-    # A profile's eyes fall together: the longer of the two measures keeps the quotient finite.
-    return offset / max(across, length / 2)
+def turned(detection: Detection) -> tuple[float, float]:
+    """Yaw in eye distances, 0 and up, and roll in degrees, 0..90, as the landmarks tell them."""
+    left, right, nose = detection.landmarks[:3].astype(np.float64)
+    across = right - left
+    length = float(np.hypot(*across))
+    if length < 1e-6:
+        return 1.0, 90.0
+    along = across / length
+    yaw = abs(float((nose - (left + right) / 2) @ along)) / length
+    return yaw, math.degrees(math.atan2(abs(along[1]), abs(along[0])))
 
 
 def judge(detection: Detection, crop: Image) -> Quality:
     """Quality of one face; the crop is the one the embedding model gets."""
     width = float(detection.box[2] - detection.box[0])
-    sharp = align.sharpness(crop)
-    turn = yaw(detection)
-    score = _ramp(width, 12, 80) ** 0.5 * _ramp(np.log1p(sharp), 1, 5) ** 0.5 * (1 - _ramp(turn, 0.15, 0.6))
-    return Quality(width, sharp, turn, score)
+    sharpness, contrast = align.texture(crop)
+    yaw, roll = turned(detection)
+    score = min(
+        _ramp(math.log(max(width, 1.0)), math.log(12), math.log(48)),
+        _ramp(math.log(max(sharpness, 1.0)), math.log(4), math.log(64)),
+        _ramp(detection.score, 0.5, 0.9),
+        _ramp(contrast, 5, 25),
+        1 - _ramp(yaw, 0.3, 0.9),
+        1 - _ramp(roll, 10, 35),
+    )
+    return Quality(width, sharpness, contrast, yaw, score)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.embedding.crops import best_crop
 from rtface.errors import EvaluationError, PictureError
 from rtface.evaluation import metrics
 from rtface.interfaces import Detector, Embedder
@@ -251,7 +252,7 @@ def _central_crop(
         return float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - middle))
 
     face = min(detector.detect(image), key=off_centre, default=None)
-    return None if face is None else embedder.crop(image, face)
+    return None if face is None else best_crop(detector, embedder, image, face)
 
 
 def _known_vectors(pictures: Sequence[Path], embeddings: Vectors) -> tuple[list[Path], NDArray[np.float32]]:

@@ -121,16 +121,31 @@ def settle(claims: Mapping[int, Identity]) -> dict[int, Identity]:
     }
 
 
-def distance_limit(limits: Mapping[float, float], rows: int, false_identification_rate: float) -> float:
+def comparisons(enrolled: Mapping[str, int], *, k: int, min_share: float) -> float:
+    """How many independent chances of a false name a stranger has in this gallery, at most, when ``vote`` decides.
+
+    A person of n rows is named falsely only if enough of the rows are within the limit together. By Markov's
+    inequality that happens at most n / votes needed times as often as for one row; people's chances add up. The vote
+    thus buys a wider limit than one chance a row would.
+
+    Args:
+        enrolled: rows of each person.
+        k: seats of the vote.
+        min_share: share of the seats a person must exceed.
+    """
+    return math.fsum(rows / (math.floor(min_share * min(k, rows)) + 1) for rows in enrolled.values() if rows > 0)
+
+
+def distance_limit(limits: Mapping[float, float], chances: float, false_identification_rate: float) -> float:
     """The distance inside which a row may vote in a gallery of this size.
 
-    A stranger is compared with every row, so each comparison may only go wrong at the rate divided by the rows
-    (Bonferroni; it asks for more than needed where rows are alike, never for less).
+    A stranger has many chances, so each may only go wrong at the rate divided by their number (Bonferroni; it asks for
+    more than needed where rows are alike, never for less).
 
     Args:
         limits: the model's false accept rate per comparison -> distance, measured (engines/models.toml).
-        rows: gallery rows; 0 counts as 1.
-        false_identification_rate: how often a stranger may be within the limit of any row, over 0 and at most 1.
+        chances: of a false name, see ``comparisons``; fewer than 1 count as 1.
+        false_identification_rate: how often one look at a stranger may give a name, over 0 and at most 1.
 
     Returns:
         Interpolated between the table's entries over the logarithm of the rate. Outside the table its nearest end:
@@ -148,7 +163,7 @@ def distance_limit(limits: Mapping[float, float], rows: int, false_identificatio
     falls = any(after < before for (_, before), (_, after) in pairwise(table))
     if falls or not all(0 < rate <= 1 and 0 <= distance <= 4 for rate, distance in table):
         raise ConfigError(f"The model's calibrated distances {dict(table)} are not rates with growing distances 0..4.")
-    wanted = false_identification_rate / max(rows, 1)
+    wanted = false_identification_rate / max(chances, 1)
     if wanted <= table[0][0]:
         return table[0][1]
     for (lower, near), (upper, far) in pairwise(table):

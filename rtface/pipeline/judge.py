@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.voting import distance_limit, vote
+from rtface.gallery.voting import comparisons, distance_limit, vote
 from rtface.interfaces import Gallery
 from rtface.types import Identity
 
@@ -47,11 +47,12 @@ class Judge:
             return
         self._measured_at = self.gallery.revision
         self._enrolled = self.gallery.counts()
-        rows = max(sum(self._enrolled.values()), 1)
-        fixed = self._rules.max_distance
-        self._limit = (
-            distance_limit(self._limits, rows, self._rules.false_identification_rate) if fixed == "auto" else fixed
-        )
+        rules = self._rules
+        if rules.max_distance == "auto":
+            chances = comparisons(self._enrolled, k=rules.k, min_share=rules.min_share)
+            self._limit = distance_limit(self._limits, chances, rules.false_identification_rate)
+        else:
+            self._limit = rules.max_distance
 
     def vote(self, embeddings: NDArray[np.float32]) -> list[Identity]:
         """The verdict of each of N unit rows by itself; nobody where no person convinces."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
+from rtface.embedding.crops import best_crop
 from rtface.gallery.voting import settle
 from rtface.interfaces import Detector, Embedder, Tracker
 from rtface.pipeline.judge import Judge
@@ -49,6 +50,7 @@ class _Look:
     camera: _Camera
     frame: Frame
     track: Track
+    detection: Detection
     crop: Image
     quality: float
 
@@ -144,13 +146,16 @@ class Recognizer:
 
     def _look(self, camera: _Camera, frame: Frame, track: Track, detection: Detection) -> _Look:
         crop = self._embedder.crop(frame.image, detection)
-        return _Look(camera, frame, track, crop, face_quality.judge(detection, crop).score)
+        return _Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
 
     def _embed(self, looks: Sequence[_Look]) -> dict[tuple[str, int], Track]:
         """Embeds, searches and votes; gives the tracks that turned out to be somebody else since the frame before."""
         if not looks:
             return {}
-        embeddings = self._embedder.embed(np.stack([look.crop for look in looks]))
+        crops = [
+            best_crop(self._detector, self._embedder, look.frame.image, look.detection, look.crop) for look in looks
+        ]
+        embeddings = self._embedder.embed(np.stack(crops))
         swapped = {}
         for look, embedding, verdict in zip(looks, embeddings, self._judge.vote(embeddings), strict=True):
             memory = look.camera.memories[look.track.id]

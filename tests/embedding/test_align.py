@@ -67,8 +67,10 @@ def test_thumbnails_of_the_same_face_correlate_and_of_another_place_do_not(pictu
     assert float(here @ align.thumbnail(picture, face + np.float32([100, 250, 100, 250]))) < 0.5
 
 
-def test_blur_lowers_sharpness(picture: Image) -> None:
-    face = picture[70:180, 180:270]
+def test_blur_lowers_sharpness_and_fog_lowers_contrast(picture: Image) -> None:
+    face = picture[70:182, 180:292]
     shifted = [np.roll(face, (dy, dx), (0, 1)).astype(np.float32) for dy in range(-2, 3) for dx in range(-2, 3)]
     blurred = np.mean(shifted, axis=0).astype(np.uint8)
-    assert 0 < align.sharpness(blurred) < align.sharpness(face) / 4
+    foggy = (face // 8 + 200).astype(np.uint8)
+    assert 0 < align.texture(blurred)[0] < align.texture(face)[0] / 4
+    assert align.texture(foggy)[1] < align.texture(face)[1] / 4

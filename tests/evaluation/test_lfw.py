@@ -198,6 +198,9 @@ class FaceAtMarks:
         ]
         return sorted(faces, key=lambda face: -face.score)
 
+    def refine(self, image: Image, detection: Detection) -> Detection:
+        return detection
+
     def close(self) -> None: ...
 
 
@@ -205,6 +208,7 @@ class MarkAsVector:
     """A face's vector is its mark's brightness; remembers the sizes of its batches."""
 
     name, fingerprint, backend, size, crop_size = "mark", "0", "fake", 1, 1
+    by_landmarks = True
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtface.errors import ConfigError
-from rtface.gallery.voting import Evidence, distance_limit, settle, vote
+from rtface.gallery.voting import Evidence, comparisons, distance_limit, settle, vote
 from rtface.types import Identity, Neighbor
 
 ENROLLED = {"ada": 9, "bob": 9, "cyd": 9, "one": 1, "two": 2}
@@ -257,3 +257,30 @@ def test_table_that_cannot_be_is_refused(table: dict[float, float]) -> None:
 def test_rate_that_is_no_rate_is_refused(rate: float) -> None:
     with pytest.raises(ConfigError, match="false_identification_rate"):
         distance_limit(LIMITS, 10, rate)
+
+
+def test_a_person_with_one_picture_is_one_chance_and_more_pictures_are_less_than_one_each() -> None:
+    assert comparisons({"ada": 1}, k=5, min_share=0.4) == 1
+    assert comparisons({"ada": 5}, k=5, min_share=0.4) == pytest.approx(5 / 3)
+    assert comparisons({"ada": 1, "bob": 5}, k=5, min_share=0.4) == pytest.approx(1 + 5 / 3)
+    assert comparisons({}, k=5, min_share=0.4) == 0
+
+
+@pytest.mark.parametrize("together", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("pictures", [1, 2, 3, 5, 9])
+def test_strangers_are_named_no_more_often_than_the_chances_allow(pictures: int, together: float) -> None:
+    """Whether a person's rows come near a stranger by themselves or all together: the bound holds for both."""
+    rate, people, trials = 0.01, 8, 4000
+    random = Random(pictures * 10 + round(together * 10))
+    enrolled = {f"p{person}": pictures for person in range(people)}
+    false = 0
+    for _ in range(trials):
+        found = []
+        for person in enrolled:
+            common = random.random()
+            for _ in range(pictures):
+                near = common if random.random() < together else random.random()
+                found.append(Neighbor(person, 0.5 if near < rate else 1.5))
+        false += vote(found, limit=1.0, k=5, enrolled=enrolled, min_share=0.4).person is not None
+    bound = rate * comparisons(enrolled, k=5, min_share=0.4)
+    assert false / trials <= bound + 4 * math.sqrt(bound / trials)
