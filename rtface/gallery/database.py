@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,10 +232,10 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     with explained(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
+            connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            _keep_a_log(connection, patience)
             for pragma in (
-                f"busy_timeout = {round(patience * 1000)}",
-                f"page_size = {PAGE_BYTES}",
-                "journal_mode = WAL",
                 "synchronous = FULL",
                 "fullfsync = ON",
                 "foreign_keys = ON",
@@ -248,6 +249,19 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
+def _keep_a_log(connection: sqlite3.Connection, patience: float) -> None:
+    """Turns a new file to write-ahead logging. Here alone SQLite does not wait for another process doing the same."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.005)
+
+
 def _connect_readonly(path: Path) -> sqlite3.Connection:
     """A read-only folder has no place for SQLite's shared memory; then the file is read as unchanging."""
     unfinished = path.with_name(path.name + "-wal")
@@ -257,9 +271,10 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def _check_header(database: Database, *, create: bool) -> None:
-    ((application,),) = database.rows("PRAGMA application_id")
-    ((version,),) = database.rows("PRAGMA user_version")
-    ((tables,),) = database.rows("SELECT count(*) FROM sqlite_master")
+    with database.reading():  # another process may be making the tables
+        ((application,),) = database.rows("PRAGMA application_id")
+        ((version,),) = database.rows("PRAGMA user_version")
+        ((tables,),) = database.rows("SELECT count(*) FROM sqlite_master")
     if application == 0 and tables == 0:
         if not create:
             raise GalleryUnavailable(f"The gallery {database.path} is empty: rtface enroll NAME DIR fills it.")

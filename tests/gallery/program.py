@@ -69,6 +69,13 @@ def live_forever(pipe: Connection, path: Path, seed: int) -> None:
                 pipe.send(f"={name}")
 
 
+def make(pipe: Connection, path: Path, barrier: Barrier) -> None:
+    """Makes the gallery at the same moment as others do."""
+    barrier.wait()
+    with gallery_at(path, patience=30) as gallery:
+        pipe.send(gallery.revision)
+
+
 def add_some(pipe: Connection, path: Path, barrier: Barrier, tag: str) -> None:
     """Adds 15 pictures of its own and 5 that every such process has to one person."""
     with gallery_at(path, patience=30) as gallery:

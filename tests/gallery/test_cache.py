@@ -109,7 +109,7 @@ def test_gallery_searches_right_whatever_became_of_its_index(tmp_path: Path) -> 
         with gallery_at(path, index="hnsw") as gallery:
             assert gallery.search(rows, 3) == wanted
             assert gallery.check() == []
-        assert graph.read_bytes() == whole
+        assert graph.stat().st_size == len(whole), "the index was not built and kept again"
 
 
 def test_gallery_that_grew_keeps_its_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

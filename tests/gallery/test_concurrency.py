@@ -78,6 +78,17 @@ def test_two_programs_enrol_the_same_person_at_once(tmp_path: Path) -> None:
         assert gallery.check() == []
 
 
+@pytest.mark.parametrize("attempt", range(8))
+def test_two_programs_make_the_gallery_at_once(tmp_path: Path, attempt: int) -> None:
+    """SQLite does not wait where two processes turn a new file to write-ahead logging; seen in one of 60 attempts."""
+    path, barrier = tmp_path / "g.db", program.CONTEXT.Barrier(2)
+    with (
+        program.running(program.make, path, barrier) as (_, first),
+        program.running(program.make, path, barrier) as (_, second),
+    ):
+        assert (first.recv(), second.recv()) == (0, 0)
+
+
 def test_reader_follows_a_writer_without_ever_failing(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     gallery_at(path).close()
