@@ -52,7 +52,7 @@ class Config(BaseModel):
     index: Literal["auto", "exact", "hnsw"] = "auto"
     k: int = Field(default=5, ge=1, le=100)
     max_distance: float | Literal["auto"] = "auto"
-    false_identification_rate: float = Field(default=0.01, gt=0, le=1)
+    false_identification_rate: float = Field(default=0.001, gt=0, le=1)
     min_share: float = Field(default=0.4, ge=0, lt=1)
     min_votes: int = Field(default=3, ge=1, le=100)
     min_quality: float = Field(default=0.25, ge=0, le=1)

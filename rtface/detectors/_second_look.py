@@ -1,8 +1,8 @@
 """A second, closer look at one face: upright, at one size, where landmarks can be trusted.
 
-YuNet's landmarks turn only 45 % as far as the head does, and wander by some 4 % of the face's width with its size in the
-input. Both cost an embedder that warps by landmarks dearly: SFace's VAL at FAR 1e-4 falls from 98 to 58 % at a roll of 30
-degrees, and the second look brings it to 88 %.
+YuNet's landmarks turn only 45 % as far as the head does, and wander by some 4 % of the face's width with its size in
+the input. Both cost an embedder that warps by landmarks dearly: SFace's VAL at FAR 1e-4 falls from 98 to 58 % at a roll
+of 30 degrees, and the second look brings it to 88 % (120 LFW pairs, rotated).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def second_look(
         roll_gain: true roll over the roll this detector's landmarks show.
 
     Returns:
-        For an upright head its box and the mean of both looks' landmarks, which gains SFace 0.2 points of VAL. For a tilted one the landmarks seen upright,
-        and the box as it is on the upright face, around the same middle.
+        For an upright head its box and the mean of both looks' landmarks, which gains SFace 0.2 points of VAL. For a
+        tilted one the landmarks seen upright, and the box as it is on the upright face, around the same middle.
     """
     found = detection
     shown = roll(detection.landmarks)
@@ -50,7 +50,7 @@ def second_look(
         if angle == 0.0:
             return Detection(detection.box, (detection.landmarks + closer.landmarks) / 2, detection.score)
         found = closer
-        remaining = roll(closer.landmarks) - angle
+        remaining = (roll(closer.landmarks) - angle) * roll_gain
         if abs(remaining) <= UPRIGHT_DEG:
             break
         angle = float(np.clip(angle + remaining, -MOST_DEG, MOST_DEG))

@@ -43,7 +43,12 @@ def test_majority_of_near_rows_names_the_person() -> None:
 
 
 def test_tie_between_two_people_is_nobody() -> None:
-    assert decide(seen(("ada", 0.1), ("ada", 0.2), ("bob", 0.8), ("bob", 0.9), ("cyd", 0.95)), 0.0).person is None
+    assert decide(seen(("ada", 0.1), ("ada", 0.9), ("bob", 0.1), ("bob", 0.9), ("cyd", 0.95)), 0.0).person is None
+
+
+def test_one_near_row_beats_many_rows_farther_off() -> None:
+    found = seen(("one", 0.14), ("ada", 0.7), ("ada", 0.72), ("ada", 0.75), ("ada", 0.8))
+    assert decide(found).person == "one"
 
 
 def test_rows_beyond_the_limit_are_unknown_votes() -> None:
@@ -59,8 +64,8 @@ def test_seats_a_person_cannot_fill_are_not_held_against_them() -> None:
 
 def test_competitor_inside_the_limit_counts_against_a_person_with_few_pictures() -> None:
     found = seen(("two", 0.3), ("two", 0.4), ("bob", 0.5), ("ada", 1.5), ("ada", 1.6))
-    assert decide(found).share == pytest.approx(2 / 3)
-    assert decide(found, 0.7).person is None
+    assert decide(found).share == pytest.approx((0.7**2 + 0.6**2) / (0.7**2 + 0.6**2 + 0.5**2))
+    assert decide(found, 0.8).person is None
 
 
 def test_share_has_to_be_more_than_asked_for() -> None:
@@ -93,19 +98,24 @@ def test_order_of_neighbours_does_not_matter(found: list[Neighbor], random: Rand
 
 
 @given(neighbors, shares)
-def test_verdict_is_what_counting_the_seats_says(found: list[Neighbor], min_share: float) -> None:
+def test_verdict_is_what_weighing_the_seats_says(found: list[Neighbor], min_share: float) -> None:
     seats = sorted(found, key=lambda row: (row.distance, row.person))[:5]
-    inside = [row.person for row in seats if row.distance <= 1.0]
-    leads = {
-        person
-        for person in set(inside)
-        if all(inside.count(person) > inside.count(other) for other in set(inside) - {person})
-        and inside.count(person) > min_share * max(len(inside), min(5, ENROLLED[person]))
+    inside = [row for row in seats if row.distance <= 1.0]
+    weights = {
+        person: math.fsum(max(1 - row.distance, 1e-6) ** 2 for row in inside if row.person == person)
+        for person in {row.person for row in inside}
     }
     verdict = decide(found, min_share)
-    assert verdict.person == (leads.pop() if leads else None)
-    if verdict.person is not None:
-        assert verdict.distance == min(row.distance for row in found if row.person == verdict.person) <= 1.0
+    if verdict.person is None:
+        best = sorted(weights.values(), reverse=True)[:2]
+        leaders = [person for person, sum_ in weights.items() if sum_ == best[0]]
+        filled = sum(row.person == leaders[0] for row in inside) / min(5, ENROLLED[leaders[0]]) if leaders else 0.0
+        tied = len(best) == 2 and math.isclose(*best)
+        assert not leaders or tied or min(filled, best[0] / math.fsum(weights.values())) <= min_share + 1e-9
+    else:
+        assert all(weights[verdict.person] > sum_ for person, sum_ in weights.items() if person != verdict.person)
+        assert verdict.share > min_share
+        assert verdict.distance == min(row.distance for row in seats if row.person == verdict.person)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), shares)
