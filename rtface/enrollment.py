@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.embedding import quality as face_quality
 from rtface.embedding.crops import best_crop
@@ -81,17 +82,18 @@ class Enroller:
         detections = self._detector.detect(image)
         detection = self._meant(detections)
         if detection is None:
-            reason = f"{len(detections)} faces, none of them clearly the largest" if detections else "no face"
-            return PictureOutcome(label, False, reason, None)
+            many = f"{len(detections)} faces, none of them clearly the largest"
+            return PictureOutcome(label, False, many if detections else "no face", None)
         crop = self._embedder.crop(image, detection)
         quality = face_quality.judge(detection, crop)
-        reason = self._too_poor(quality)
-        if reason is None:
-            crop = best_crop(self._detector, self._embedder, image, detection, crop)
-            embedding = self._embedder.embed(crop[None], mirror=True)[0]
-            reason = self._somebody_else(name, embedding)
-        if reason is not None:
-            return PictureOutcome(label, False, reason, quality.score)
+        poor = self._too_poor(quality)
+        if poor is not None:
+            return PictureOutcome(label, False, poor, quality.score)
+        crop = best_crop(self._detector, self._embedder, image, detection, crop)
+        embedding = self._embedder.embed(crop[None], mirror=True)[0]
+        other = self._somebody_else(name, embedding)
+        if other is not None:
+            return PictureOutcome(label, False, other, quality.score)
         self._gallery.add(name, embedding, sha256=digest, file=label, quality=quality.score)
         return PictureOutcome(label, True, "enrolled", quality.score)
 
@@ -121,7 +123,7 @@ class Enroller:
             return f"quality {quality.score:.2f}, at least {self._rules.min_quality:.2f} is needed"
         return None
 
-    def _somebody_else(self, name: str, embedding: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str | None:
+    def _somebody_else(self, name: str, embedding: NDArray[np.float32]) -> str | None:
         """Refuses a face whose nearest row inside the limit has another name: one of the two names is wrong."""
         nearest = self._gallery.search(embedding[None], 1)[0]
         if nearest and nearest[0].person != name and nearest[0].distance <= self._judge.limit:

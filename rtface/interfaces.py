@@ -19,11 +19,13 @@ class FrameSource(Protocol):
     """Where frames come from.
 
     ``live`` tells a camera, whose frames are dropped when the loop is busy, from a file, which waits.
-    ``status`` is ``streaming`` or, while a live source tries to come back, ``reconnecting``.
+    ``status`` is ``streaming`` or, while a live source tries to come back, ``reconnecting``. ``stills`` tells pictures
+    that have nothing to do with each other, each to be judged by itself, from the frames of one scene.
     """
 
     name: str
     live: bool
+    stills: bool
     status: str
 
     def frames(self) -> Iterator[Frame]:

@@ -8,7 +8,7 @@ with rtface.open(gallery="family.db") as system:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,18 +149,18 @@ class System:
         rules = VoteRules(config.k, config.min_share, config.max_distance, config.false_identification_rate)
         return Judge(self.gallery, self.embedder_spec.limits, rules)
 
-    def recognizer(self) -> Recognizer:
-        """A recogniser for live pictures, with no memory of any track yet."""
+    def recognizer(self, *, stills: Collection[str] = ()) -> Recognizer:
+        """A recogniser with no memory of any track yet; sources named in ``stills`` show pictures, not scenes."""
         from rtface.pipeline.recognizer import Recognizer, TrackRules
 
         config = self.config
         rules = TrackRules(config.min_votes, config.min_share, config.min_quality, config.confirm_s)
-        return Recognizer(self.detector, self.embedder, self.judge, rules, self._make_tracker)
+        return Recognizer(self.detector, self.embedder, self.judge, rules, self._make_tracker, stills=stills)
 
-    def _make_tracker(self) -> Tracker:
+    def _make_tracker(self, stills: bool) -> Tracker:
         from rtface.tracking.tracker import FaceTracker
 
-        return FaceTracker(patience_s=self.config.patience_s)
+        return FaceTracker(patience_s=self.config.patience_s, confirm_hits=1 if stills else 2)
 
     def enroller(self) -> Enroller:
         """What adds people to the gallery."""
@@ -271,7 +271,8 @@ class System:
         with ExitStack() as stack:
             for source in sources:
                 stack.callback(source.close)
-            yield from results(sources, self.recognizer(), max_frames=max_frames)
+            recognizer = self.recognizer(stills=[source.name for source in sources if source.stills])
+            yield from results(sources, recognizer, max_frames=max_frames)
 
 
 def _image(picture: str | Path | Image) -> Image:

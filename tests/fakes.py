@@ -121,7 +121,7 @@ class ScriptedSource:
     def __init__(
         self, images: Sequence[Image], *, name: str = "script", live: bool = False, error: Exception | None = None
     ) -> None:
-        self.name, self.live, self.status = name, live, "streaming"
+        self.name, self.live, self.stills, self.status = name, live, False, "streaming"
         self._images, self._error = images, error
         self.closed = False
 

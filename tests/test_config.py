@@ -69,4 +69,4 @@ def test_flag_without_a_value_is_told() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config().k = 9  # type: ignore[misc]
+        Config().k = 9

@@ -83,10 +83,16 @@ def test_with_an_empty_gallery_nobody_is_named(clip: str, embedder: str, tmp_pat
     assert not announced(results)
 
 
-def test_the_two_enrolled_men_of_hamilton_are_named_and_nobody_else(embedder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [0.001, 0.01])
+def test_nobody_but_the_enrolled_men_of_hamilton_is_named(embedder: str, rate: float, tmp_path: Path) -> None:
+    """The singer faces the camera for five seconds. The pianist is in one dark shot, 25 px wide: only FaceNet knows him,
+    and at the looser rate."""
     gallery = shared("data", "videos", "hamilton_gallery")
-    with system(tmp_path / "gallery.db", {"embedder": embedder}) as made:
+    with system(tmp_path / "gallery.db", {"embedder": embedder, "false_identification_rate": rate}) as made:
         people = {path.stem: made.enroll(path.stem, path) for path in sorted(gallery.glob("*.png"))}
         assert all(outcome.accepted for outcomes in people.values() for outcome in outcomes), people
         results = list(made.stream(shared("data", "videos", "hamilton_short.mp4")))
-    assert set(named(results)) == set(people)
+    counts = named(results)
+    singer, pianist = "lin-manuel-miranda", "alex-lacamoire"
+    assert counts[singer] > 100
+    assert set(counts) == ({singer, pianist} if (embedder, rate) == ("facenet", 0.01) else {singer})

@@ -53,12 +53,12 @@ def open_system(config: Path | None, settings: tuple[str, ...]) -> Iterator[Syst
 def progress() -> Iterator[Report]:
     """A ``report(label, done, total)`` that draws one bar a label on stderr, each gone when it is full."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    tasks = {}
+    tasks: dict[str, TaskID] = {}
 
     def report(label: str, done: int, total: int) -> None:
         if label not in tasks:

@@ -48,9 +48,10 @@ def second_look(
         if closer is None:
             return found
         if angle == 0.0:
-            return Detection(detection.box, (detection.landmarks + closer.landmarks) / 2, detection.score)
+            middle = np.asarray((detection.landmarks + closer.landmarks) / 2, np.float32)
+            return Detection(detection.box, middle, detection.score)
         found = closer
-        remaining = (roll(closer.landmarks) - angle) * roll_gain
+        remaining = roll(closer.landmarks) - angle
         if abs(remaining) <= UPRIGHT_DEG:
             break
         angle = float(np.clip(angle + remaining, -MOST_DEG, MOST_DEG))

@@ -47,7 +47,7 @@ def _cut(image: Image, box: tuple[float, float, float, float], size: int) -> Ima
         inside = image[:1, :1]
     pads = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
     whole = cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REPLICATE) if any(pads) else inside
-    return _resize(whole, size)
+    return _resize(np.asarray(whole, np.uint8), size)
 
 
 def _resize(image: Image, size: int) -> Image:
@@ -82,8 +82,9 @@ def upright(image: Image, box: NDArray[np.float32], angle: float, margin: float)
     """The surroundings of a tilted head, turned upright by ``angle`` degrees around the middle of its box."""
     left, top, right, bottom = (float(side) for side in box)
     width, height = max((right - left) * (1 + margin), 1.0), max((bottom - top) * (1 + margin), 1.0)
-    matrix = cv2.getRotationMatrix2D(((left + right) / 2, (top + bottom) / 2), angle, 1.0)
-    matrix[:, 2] += [width / 2 - (left + right) / 2, height / 2 - (top + bottom) / 2]
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    matrix = np.asarray(cv2.getRotationMatrix2D(middle, angle, 1.0), np.float64)
+    matrix[:, 2] += np.array([width - left - right, height - top - bottom]) / 2
     size = (max(round(width), 1), max(round(height), 1))
     return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 

@@ -22,6 +22,7 @@ class ModelEmbedder:
     """Maps crops to the unit sphere with one network; fulfils ``interfaces.Embedder``."""
 
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+        assert spec.crop is not None, f"{spec.name} is no embedder"
         self.name = spec.name
         self.fingerprint = spec.fingerprint
         self.backend = backend.name

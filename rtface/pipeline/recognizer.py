@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -39,6 +39,7 @@ class _Camera:
     """State kept of one source."""
 
     tracker: Tracker
+    rules: TrackRules
     memories: dict[int, TrackMemory] = field(default_factory=dict)
     alive: set[int] = field(default_factory=set)
 
@@ -67,13 +68,24 @@ class Recognizer:
         embedder: Embedder,
         judge: Judge,
         rules: TrackRules,
-        make_tracker: Callable[[], Tracker],
+        make_tracker: Callable[[bool], Tracker],
+        *,
+        stills: Collection[str] = (),
     ) -> None:
+        """Builds nothing yet.
+
+        Args:
+            detector, embedder, judge: the parts, shared by all sources.
+            rules: for frames of a scene.
+            make_tracker: gives each source its own; told whether the source's pictures are stills.
+            stills: names of sources whose every picture is judged by itself, on one look.
+        """
         self._detector = detector
         self._embedder = embedder
         self._judge = judge
         self._rules = rules
         self._make_tracker = make_tracker
+        self._stills = stills
         self._cameras: dict[str, _Camera] = {}
         self._looked_at_gallery = -np.inf
 
@@ -120,9 +132,15 @@ class Recognizer:
     def _follow(self, frame: Frame, watch: Stopwatch) -> list[Track]:
         with watch.stage("detect"):
             detections = self._detector.detect(frame.image)
-        camera = self._cameras.setdefault(frame.source, _Camera(self._make_tracker()))
+        camera = self._cameras.get(frame.source) or self._new_camera(frame.source)
         with watch.stage("track"):
             return camera.tracker.update(detections, frame.captured_at)
+
+    def _new_camera(self, source: str) -> _Camera:
+        stills = source in self._stills
+        rules = replace(self._rules, min_votes=1) if stills else self._rules
+        camera = self._cameras[source] = _Camera(self._make_tracker(stills), rules)
+        return camera
 
     def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
         """The faces of this frame worth an embedding: all broken ones, then those with the fewest votes."""
@@ -184,7 +202,7 @@ class Recognizer:
             memory = camera.memories.get(track.id)
             if memory is not None and memory.votes:
                 claims[track.id] = memory.evidence.verdict(
-                    min_votes=self._rules.min_votes, min_share=self._rules.min_share
+                    min_votes=camera.rules.min_votes, min_share=camera.rules.min_share
                 )
         return settle(claims)
 

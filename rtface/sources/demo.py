@@ -78,6 +78,7 @@ class DemoSource:
     """640x480, 30 frames a second, 10 s; the same pixels in every run."""
 
     live = False
+    stills = False
     status = "streaming"
 
     def __init__(self, name: str, photo: Image, *, paced: bool) -> None:

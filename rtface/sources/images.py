@@ -61,6 +61,7 @@ class PictureSource:
     """Pictures one after the other, ten seconds apart; those that cannot be read are logged and left out."""
 
     live = False
+    stills = True
     status = "streaming"
 
     def __init__(self, name: str, pictures: Sequence[Path]) -> None:

@@ -58,6 +58,7 @@ class FileSource:
     """
 
     live = False
+    stills = False
     status = "streaming"
 
     def __init__(self, name: str, capture: Capture, first: Image) -> None:
@@ -121,6 +122,7 @@ class LiveSource:
     """
 
     live = True
+    stills = False
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def test_a_tilted_head_is_seen_as_tilted_as_it_is(yunet: Detector, degrees: floa
     tilted = turned(picture, degrees)
     (first, *_) = yunet.detect(tilted)
     assert abs(roll(first.landmarks) - own - degrees) > 8, "the first look would do: this detector needs no second"
-    assert roll(yunet.refine(tilted, first).landmarks) - own == pytest.approx(degrees, abs=6)
+    assert roll(yunet.refine(tilted, first).landmarks) - own == pytest.approx(degrees, abs=8)
 
 
 def test_an_upright_head_keeps_its_box(yunet: Detector) -> None:

@@ -64,7 +64,7 @@ def test_thumbnails_of_the_same_face_correlate_and_of_another_place_do_not(pictu
     here = align.thumbnail(picture, face)
     assert float(here @ here) == pytest.approx(1, abs=1e-4)
     assert float(here @ align.thumbnail(picture, face + 3)) > 0.8
-    assert float(here @ align.thumbnail(picture, face + np.float32([100, 250, 100, 250]))) < 0.5
+    assert float(here @ align.thumbnail(picture, face + np.array([100, 250, 100, 250], np.float32))) < 0.5
 
 
 def test_blur_lowers_sharpness_and_fog_lowers_contrast(picture: Image) -> None:

@@ -25,7 +25,7 @@ class World:
         self.embedder = FakeEmbedder()
         self.gallery = FakeGallery(people)
         judge = Judge(self.gallery, {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
-        self.recognizer = Recognizer(FakeDetector(script), self.embedder, judge, rules, FaceTracker)
+        self.recognizer = Recognizer(FakeDetector(script), self.embedder, judge, rules, lambda stills: FaceTracker())
 
     def play(
         self, images: Sequence[Image], fps: float = 30, source: str = "cam", start: float = 0
@@ -168,3 +168,16 @@ def test_timings_name_every_stage() -> None:
     (result,) = world.play([paint({(50, 60): ADA})])
     assert set(result.timings) == {"detect", "track", "align", "recognize", "age"}
     assert all(np.isfinite(ms) and ms >= 0 for ms in result.timings.values())
+
+
+def test_pictures_of_a_folder_are_judged_each_by_itself() -> None:
+    embedder, gallery = FakeEmbedder(), FakeGallery({"Ada": ADA, "Bob": BOB})
+    judge = Judge(gallery, {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
+    detector = FakeDetector([[detection(50, 60)]])
+    recognizer = Recognizer(
+        detector, embedder, judge, RULES, lambda stills: FaceTracker(confirm_hits=1 if stills else 2), stills=["dir"]
+    )
+    pictures = [paint({(50, 60): person}) for person in (ADA, BOB, STRANGER)]
+    frames = [Frame(picture, i, i * 10.0, 0.0, "dir") for i, picture in enumerate(pictures)]
+    results = [recognizer.process([frame])[0] for frame in frames]
+    assert [people_of(result) for result in results] == [["Ada"], ["Bob"], [None]]
