@@ -23,7 +23,7 @@ class Source:
     def __init__(
         self, count: int | None, *, live: bool, error: BaseException | None = None, name: str = "fake"
     ) -> None:
-        self.name, self.live, self.status = name, live, "streaming"
+        self.name, self.live, self.stills, self.status = name, live, False, "streaming"
         self.over, self.closed = threading.Event(), threading.Event()
         self.given = 0
         self._count, self._error = count, error
