@@ -28,7 +28,7 @@ REFINED_SCORE = 0.7
 """Thresholds of the first two stages, the authors'."""
 
 MIN_SCORE = 0.9
-"""The third stage's. Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 39 of 44 of at least 24 px,
+"""The third stage's. Measured with tests/benchmarks/detection.py at min_face_px 32: 42 of 43 group faces and 39 of 44 of at least 24 px,
 1 of 60 animals taken for a person; the authors' 0.7 finds one face more and takes 4 animals."""
 
 WINDOW_PX, WINDOW_STEP_PX = 12, 2
@@ -49,7 +49,7 @@ def open(
     open_backend: Callable[[Path], Backend],
     *,
     min_score: float | None = None,
-    min_face_px: int = 32,
+    min_face_px: int = 20,
 ) -> Detector:
     """A detector on the graphs ``pnet``, ``rnet`` and ``onet``.
 

@@ -17,7 +17,7 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.6
-"""Measured with tests/benchmarks/detection.py: 43 of 43 group faces and 40 of 44 of at least 24 px, no animal of 60
+"""Measured with tests/benchmarks/detection.py at min_face_px 32: 43 of 43 group faces and 40 of 44 of at least 24 px, no animal of 60
 taken for a person. InsightFace's 0.5 takes three for one face more."""
 
 
@@ -26,7 +26,7 @@ def open(
     open_backend: Callable[[Path], Backend],
     *,
     min_score: float | None = None,
-    min_face_px: int = 32,
+    min_face_px: int = 20,
 ) -> Detector:
     """A detector on the graph ``scrfd``.
 

@@ -16,7 +16,7 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.7
-"""Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 41 of 44 of at least 24 px, 2 of 60 animals
+"""Measured with tests/benchmarks/detection.py at min_face_px 32: 42 of 43 group faces and 41 of 44 of at least 24 px, 2 of 60 animals
 taken for people. 0.85 takes none, but loses 3 and 7 faces more; at 0.6 hands and ornaments begin to be faces."""
 
 
@@ -25,7 +25,7 @@ def open(
     open_backend: Callable[[Path], Backend],
     *,
     min_score: float | None = None,
-    min_face_px: int = 32,
+    min_face_px: int = 20,
 ) -> Detector:
     """A detector on the graph ``yunet``.
 

@@ -35,7 +35,7 @@ from rtface.evaluation.detection import LabelledPicture, Quality, Verdicts, judg
 from rtface.models import scrfd
 from rtface.models.store import ModelStore
 
-DEFAULT_FACE_PX = 32
+DEFAULT_FACE_PX = 20
 SMALL_FACE_PX = 24
 LOWEST_SCORE = 0.3
 
