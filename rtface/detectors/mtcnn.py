@@ -28,8 +28,8 @@ REFINED_SCORE = 0.7
 """Thresholds of the first two stages, the authors'."""
 
 MIN_SCORE = 0.9
-"""The third stage's. Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 39 of 44 of at least 24 px, no
-animal of 60 taken for a person (1 at min_face_px 32, where the authors' 0.7 finds one face more and takes 4)."""
+"""The third stage's. Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 39 of 44 of at least 24 px,
+no animal of 60 taken for a person (1 at min_face_px 32, where the authors' 0.7 finds one face more and takes 4)."""
 
 WINDOW_PX, WINDOW_STEP_PX = 12, 2
 """What one answer of P-Net looks at, and how far apart the answers are, px of its input."""

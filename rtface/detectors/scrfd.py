@@ -17,8 +17,8 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.6
-"""Measured with tests/benchmarks/detection.py: 43 of 43 group faces and 40 of 44 of at least 24 px, 3 of 60 animals taken
-for people (none at min_face_px 32, where InsightFace's 0.5 takes three for one face more)."""
+"""Measured with tests/benchmarks/detection.py: 43 of 43 group faces and 40 of 44 of at least 24 px, 3 of 60 animals
+taken for people (none at min_face_px 32, where InsightFace's 0.5 takes three for one face more)."""
 
 
 def open(

@@ -16,9 +16,9 @@ from rtface.detectors._single_shot import Family, SingleShot
 from rtface.interfaces import Backend, Detector
 
 MIN_SCORE = 0.7
-"""Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 41 of 44 of at least 24 px, 3 of 60 animals taken
-for people (2 at min_face_px 32). 0.85 takes none there, but loses 3 and 7 faces more; at 0.6 hands and ornaments begin
-to be faces."""
+"""Measured with tests/benchmarks/detection.py: 42 of 43 group faces and 41 of 44 of at least 24 px, 3 of 60 animals
+taken for people (2 at min_face_px 32). 0.85 takes none there, but loses 3 and 7 faces more; at 0.6 hands and ornaments
+begin to be faces."""
 
 
 def open(
