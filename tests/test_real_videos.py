@@ -85,8 +85,8 @@ def test_with_an_empty_gallery_nobody_is_named(clip: str, embedder: str, tmp_pat
 
 @pytest.mark.parametrize("rate", [0.001, 0.01])
 def test_nobody_but_the_enrolled_men_of_hamilton_is_named(embedder: str, rate: float, tmp_path: Path) -> None:
-    """The singer faces the camera for five seconds. The pianist is in one dark shot, 25 px wide: only FaceNet knows him,
-    and at the looser rate."""
+    """The singer faces the camera for five seconds. The pianist is in one dark shot, 25 px wide: only FaceNet knows
+    him, and at the looser rate."""
     gallery = shared("data", "videos", "hamilton_gallery")
     with system(tmp_path / "gallery.db", {"embedder": embedder, "false_identification_rate": rate}) as made:
         people = {path.stem: made.enroll(path.stem, path) for path in sorted(gallery.glob("*.png"))}
