@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rtface.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 PREFIX = "RTFACE_"
 
@@ -45,13 +48,13 @@ class Config(BaseModel):
     engines_dir: Path = Field(default_factory=_default_engines_dir)
     offline: bool = False
 
-    min_score: float | Literal["auto"] = "auto"
+    min_score: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
     min_face_px: int = Field(default=20, ge=8, le=2000)
 
     gallery: Path = Field(default_factory=_default_gallery)
     index: Literal["auto", "exact", "hnsw"] = "auto"
     k: int = Field(default=5, ge=1, le=100)
-    max_distance: float | Literal["auto"] = "auto"
+    max_distance: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
     false_identification_rate: float = Field(default=0.001, gt=0, le=1)
     min_share: float = Field(default=0.4, ge=0, lt=1)
     min_votes: int = Field(default=3, ge=1, le=100)
@@ -84,6 +87,15 @@ def _refuse_unknown(settings: Mapping[str, object], origin: str) -> None:
             close = difflib.get_close_matches(key, Config.model_fields, 1)
             hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(Config.model_fields)}."
             raise ConfigError(f"There is no setting {key!r} ({origin}).{hint}")
+
+
+def _warn_of_misspelt(environment: Mapping[str, str]) -> None:
+    """Other programs may have variables that begin like ours; only what is nearly a setting is told."""
+    known = [PREFIX + key.upper() for key in (*Config.model_fields, "config")]
+    for name in environment:
+        close = difflib.get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], 1)
+        if name.startswith(PREFIX) and name not in known and close:
+            log.warning("%s in the environment is no setting. Did you mean %s%s?", name, PREFIX, close[0])
 
 
 def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -129,6 +141,7 @@ def load_config(
     from_file = _file_settings(path or usual) if path or usual.is_file() else {}
     known_variables = {PREFIX + key.upper(): key for key in Config.model_fields}
     from_environment = {known_variables[name]: value for name, value in environment.items() if name in known_variables}
+    _warn_of_misspelt(environment)
     origins: dict[str, str] = {}
     merged: dict[str, object] = {}
     for origin, settings in (

@@ -37,12 +37,16 @@ class EnrollRules:
 
 @dataclass(frozen=True, slots=True)
 class PictureOutcome:
-    """What became of one picture: why it was refused, or "enrolled"; ``quality`` 0..1, None if no face was judged."""
+    """What became of one picture: why it was refused, or "enrolled"; ``quality`` 0..1, None if no face was judged.
+
+    ``already`` tells a picture refused only because this very person has it.
+    """
 
     picture: str
     accepted: bool
     reason: str
     quality: float | None
+    already: bool = False
 
 
 class Enroller:
@@ -74,11 +78,16 @@ class Enroller:
             yield self.enroll_image(name, image, str(picture))
 
     def enroll_image(self, name: str, image: Image, label: str) -> PictureOutcome:
-        """Enrols one (H, W, 3) uint8 BGR picture; ``label`` is kept as where it came from."""
+        """Enrols one (H, W, 3) uint8 BGR picture; ``label`` is kept as where it came from.
+
+        Raises:
+            BadName: nobody can be called that.
+        """
+        name = person_name(name)
         digest = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
         owner = self._gallery.has_picture(digest)
         if owner is not None:
-            return PictureOutcome(label, False, f"this picture is already enrolled for {owner}", None)
+            return PictureOutcome(label, False, f"this picture is already enrolled for {owner}", None, owner == name)
         detections = self._detector.detect(image)
         detection = self._meant(detections)
         if detection is None:

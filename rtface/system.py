@@ -113,7 +113,7 @@ class System:
     def _spec(self, name: str, task: str) -> ModelSpec:
         from rtface.models.catalogue import find
 
-        return find({key: spec for key, spec in self.models.models.items() if spec.task == task}, name)
+        return find({key: spec for key, spec in self.models.models.items() if spec.task == task}, name, kind=task)
 
     def _open_backend(self, graph: Path) -> Backend:
         backend: Backend = registry.load("backends", self.config.backend).open(graph, threads=self.config.threads)
@@ -175,12 +175,10 @@ class System:
         Raises:
             BadName, GalleryError, PictureError: nothing reported as accepted is lost.
         """
-        from rtface.sources.images import list_pictures
+        from rtface.sources.images import pictures_at
 
         places = [pictures] if isinstance(pictures, (str, Path)) else pictures
-        paths = [Path(place) for place in places]
-        files = [file for path in paths for file in (list_pictures(path) if path.is_dir() else [path])]
-        return list(self.enroller().enroll(name, files))
+        return list(self.enroller().enroll(name, pictures_at(Path(place) for place in places)))
 
     def faces(self, image: Image) -> list[Face]:
         """All faces of a (H, W, 3) uint8 BGR picture, best detection first, embedded in one batch."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import logging
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from rtface import __version__
+from rtface.cli._shared import early_settings_options
 from rtface.errors import RtfaceError
+
+log = logging.getLogger(__name__)
 
 COMMANDS = {
     "run": "Recognise faces in live video.",
@@ -60,20 +65,23 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rtface")
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is going on inside.")
+@early_settings_options
 def cli(verbose: bool) -> None:
     """Real-time face recognition: point it at a camera and it says who is there.
 
-    Every command takes --set key=value (any setting of config.toml) and --config FILE. Results go to stdout, words
-    and progress to stderr. Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    Every command takes --set key=value (any setting of config.toml) and --config FILE, before or after its name.
+    Results go to stdout, words and progress to stderr. Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
     """
     level = logging.DEBUG if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    form = "%(levelname)s %(name)s: %(message)s" if verbose else "rtface: %(message)s"
+    logging.basicConfig(level=level, format=form, stream=sys.stderr)
 
 
 def main() -> None:
     """Entry point of the ``rtface`` script."""
+    _settle_streams()
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="rtface", standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -86,6 +94,33 @@ def main() -> None:
         click.echo("rtface: stopped", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read our output has gone; point stdout elsewhere so that the interpreter's last flush is silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         sys.exit(1)
+    except OSError as error:
+        # Whatever no part has a sentence for: stdout on a full disk, a path that is too long ...
+        log.debug("from the system", exc_info=True)
+        place = f" {_shortened(str(error.filename))}" if error.filename is not None else ""
+        click.echo(f"rtface: It stopped at{place or ' its output'}: {error.strerror or error}.", err=True)
+        _abandon_stdout()
+        sys.exit(1)
+
+
+def _settle_streams() -> None:
+    """Closed streams swallow what is written; what a terminal cannot show is escaped instead of ending the program."""
+    if sys.stdout is None:  # so it is after >&-
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _abandon_stdout() -> None:
+    """Whoever read our output has gone, or it has no room: the interpreter's last flush goes nowhere, and quietly."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:100]}...{path[-50:]}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,13 +21,45 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def settings_options(command: Command) -> Command:
-    """Adds ``--set key=value`` (repeatable) and ``--config FILE``, passed on as ``settings`` and ``config``."""
+    """Adds ``--set key=value`` (repeatable) and ``--config FILE``, passed on as ``settings`` and ``config``.
+
+    What was given before the command's name comes first, so that what stands after it wins.
+    """
+    return _options(command, passed_on=True)
+
+
+def early_settings_options(command: Command) -> Command:
+    """The same for what only holds commands: keeps them for ``settings_options`` of the command that is called."""
+    return _options(command, passed_on=False)
+
+
+def _options(command: Command, *, passed_on: bool) -> Command:
     command = click.option(
-        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Override a setting of config.toml; repeatable."
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=_gathered,
+        expose_value=passed_on,
+        help="Override a setting of config.toml; repeatable.",
     )(command)
     return click.option(
-        "--config", "config", type=click.Path(path_type=Path), help="Settings file instead of the usual config.toml."
+        "--config",
+        "config",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        callback=_gathered,
+        expose_value=passed_on,
+        help="Settings file instead of the usual config.toml.",
     )(command)
+
+
+def _gathered(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """The option's value with what was given further left; ``meta`` is what a command shares with those around it."""
+    key = f"rtface.{option.name}"
+    before = context.meta.get(key)
+    context.meta[key] = (*(before or ()), *value) if option.multiple else value or before
+    return context.meta[key]
 
 
 def read_config(config: Path | None, settings: tuple[str, ...]) -> Config:
@@ -34,10 +67,16 @@ def read_config(config: Path | None, settings: tuple[str, ...]) -> Config:
 
     Raises:
         ConfigError: unknown key or value out of range.
+        UsageError: a setting without ``=``.
     """
     from rtface.config import load_config, parse_flags
+    from rtface.errors import ConfigError
 
-    return load_config(config, parse_flags(settings))
+    try:
+        flags = parse_flags(settings)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    return load_config(config, flags)
 
 
 @contextmanager
@@ -50,6 +89,24 @@ def open_system(config: Path | None, settings: tuple[str, ...]) -> Iterator[Syst
 
 
 @contextmanager
+def open_system_to_look(config: Path | None, settings: tuple[str, ...]) -> Iterator[System]:
+    """As ``open_system``, for who only looks: a gallery that is not there stays so, an empty one stands in for it."""
+    with ExitStack() as stack:
+        if no_gallery_yet(read_config(config, settings)):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rtface-"))
+            settings = (*settings, f"gallery={Path(folder) / 'gallery.db'}")
+        yield stack.enter_context(open_system(config, settings))
+
+
+def no_gallery_yet(config: Config) -> bool:
+    """Whether nobody has ever been enrolled here; a gallery that cannot be opened is another matter."""
+    try:
+        return not config.gallery.exists()
+    except OSError:
+        return False
+
+
+@contextmanager
 def progress() -> Iterator[Report]:
     """A ``report(label, done, total)`` that draws one bar a label on stderr, each gone when it is full."""
     from rich.console import Console
@@ -59,13 +116,15 @@ def progress() -> Iterator[Report]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
+    told: set[str] = set()
 
     def report(label: str, done: int, total: int) -> None:
         if label not in tasks:
             if not tasks:
                 bars.start()
             tasks[label] = bars.add_task(label, total=total)
-            if not console.is_terminal:
+            if not console.is_terminal and label not in told:
+                told.add(label)
                 console.print(f"{label} ...", style="dim")
         bars.update(tasks[label], completed=done, total=total)
         if done >= total:
@@ -83,8 +142,15 @@ def progress() -> Iterator[Report]:
 
 
 def print_json(record: object) -> None:
-    """One JSON object on a line of stdout, at once."""
-    sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON object on a line of stdout, at once; UTF-8 whatever the terminal's encoding."""
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    sys.stdout.flush()  # what was printed before comes before
+    bytes_out = getattr(sys.stdout, "buffer", None)
+    if bytes_out is None:  # a stand-in of a test or a notebook
+        sys.stdout.write(text)
+    else:
+        # The name of a file that is no UTF-8 has lone surrogates; escaped with a backslash they are JSON again.
+        bytes_out.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
-from rtface.cli._shared import open_system, print_json, settings_options
+from rtface import __version__
+from rtface.cli._shared import no_gallery_yet, open_system, print_json, settings_options
 from rtface.errors import RtfaceError
-from rtface.system import System
+from rtface.system import VERIFY_FAR, System
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "hnswlib", "insightface", "tensorrt", "pycuda")
 
@@ -34,11 +35,12 @@ class Finding:
 def command(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
     """Check this machine: packages, models, backend, gallery and display, each tried for real.
 
+    With --json one object: ok, verdict, and findings, each with subject, ok (null: only told) and detail.
     Exit code 1 when something that the settings need does not work.
     """
     with open_system(config, settings) as system:
         findings = [
-            Finding("rtface", None, f"{_version('rtface')}, Python {platform.python_version()}, {platform.platform()}"),
+            Finding("rtface", None, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
             *(Finding(package, None, _version(package)) for package in PACKAGES),
             _try("detector", lambda: _detector(system)),
             _try("embedder", lambda: _embedder(system)),
@@ -93,8 +95,8 @@ def _embedder(system: System) -> str:
     system.embedder.embed(np.stack([face.crop for face in faces]))
     took = (time.perf_counter() - started) * 1e3 / len(faces)
     distances = (2 - 2 * vectors @ vectors.T)[np.triu_indices(len(faces), 1)]
-    limit = system.judge.limit
     spec = system.embedder_spec
+    limit = spec.limits[VERIFY_FAR]
     if (distances <= limit).any():
         raise RtfaceError(f"{spec.name} takes different people of the test photo for one: rtface models verify")
     return (
@@ -104,11 +106,14 @@ def _embedder(system: System) -> str:
 
 
 def _gallery(system: System) -> str:
-    gallery = system.gallery
-    problems = gallery.check()
-    if problems:
-        raise RtfaceError("; ".join(problems))
-    return f"{len(gallery.people())} people, {len(gallery)} rows, whole: {system.config.gallery}"
+    place = system.config.gallery
+    if no_gallery_yet(system.config):
+        return f"none yet; rtface enroll NAME DIR makes it: {place}"
+    with system.open_gallery() as gallery:
+        problems = gallery.check()
+        if problems:
+            raise RtfaceError("; ".join(problems))
+        return f"{len(gallery.people())} people, {len(gallery)} rows, whole: {place}"
 
 
 def _window() -> str:

@@ -33,27 +33,42 @@ def command(
     config: Path | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Enrol NAME from PICTURES (files or folders) or from a camera.
+    """Enrol NAME from PICTURES (files or folders), or from a camera or video.
 
     Each picture passes a quality gate; what is refused is told with its reason. A picture is in the gallery for good
     when it is reported, and enrolling the same folder again adds only what is new.
+
+    With --json one line a picture: picture, accepted, reason, quality. Exit code 1 when there is not one good picture.
     """
     if bool(pictures) == (source is not None):
         raise click.UsageError("Give pictures or a folder, or --camera N, but not both: rtface enroll NAME DIR/")
+    told: list[PictureOutcome] = []
     with open_system(config, settings) as system:
-        outcomes = _from_source(system, name, source, count) if source else _from_files(system, name, pictures)
-        accepted, refused = _tell(outcomes, as_json)
-    say(f"{name}: {accepted} enrolled, {refused} refused. Gallery: {system.config.gallery}")
-    if not accepted and refused:
+        outcomes = _from_files(system, name, pictures) if source is None else _from_source(system, name, source, count)
+        try:
+            for outcome in outcomes:
+                told.append(outcome)
+                if as_json:
+                    print_json(_record(outcome))
+        except KeyboardInterrupt:
+            if source is None:
+                raise
+            say("Stopped.")
+        finally:
+            if told and not as_json:
+                _print_table(told)
+    accepted = sum(outcome.accepted for outcome in told)
+    say(f"{name}: {accepted} enrolled, {len(told) - accepted} refused. Gallery: {system.config.gallery}")
+    if not any(outcome.accepted or outcome.already for outcome in told):
         sys.exit(1)
 
 
 def _from_files(system: System, name: str, places: tuple[Path, ...]) -> Iterator[PictureOutcome]:
     from rtface.gallery.store import person_name
-    from rtface.sources.images import list_pictures
+    from rtface.sources.images import pictures_at
 
     name = person_name(name)
-    files = [file for place in places for file in (list_pictures(place) if place.is_dir() else [place])]
+    files = pictures_at(places)
     if not files:
         raise PictureError(f"There is no picture in {places[0]}. Known kinds are JPEG, PNG, WebP, BMP and TIFF.")
     return system.enroller().enroll(name, files)
@@ -65,34 +80,29 @@ def _from_source(system: System, name: str, uri: str, count: int) -> Iterator[Pi
     from rtface.sources import open_source
 
     name = person_name(name)
-    say(f"Look into the camera and turn your head a little; {count} good frames are wanted. Ctrl-C ends early.")
-    return enroll_from_source(system.enroller(), name, open_source(uri), count)
+    source = open_source(uri)
+    if source.live:
+        say(f"Look into the camera and turn your head a little; {count} good frames are wanted. Ctrl-C ends early.")
+    return enroll_from_source(system.enroller(), name, source, count)
 
 
-def _tell(outcomes: Iterator[PictureOutcome], as_json: bool) -> tuple[int, int]:
-    """Prints each outcome as it comes; gives how many were accepted and refused."""
+def _record(outcome: PictureOutcome) -> dict[str, object]:
+    return {
+        "picture": outcome.picture,
+        "accepted": outcome.accepted,
+        "reason": outcome.reason,
+        "quality": None if outcome.quality is None else round(outcome.quality, 3),
+    }
+
+
+def _print_table(outcomes: list[PictureOutcome]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("picture", "", "quality", "reason", title=None)
-    accepted = refused = 0
+    table = Table("picture", "", "quality", "reason")
     for outcome in outcomes:
-        accepted += outcome.accepted
-        refused += not outcome.accepted
-        quality = None if outcome.quality is None else round(outcome.quality, 3)
-        if as_json:
-            print_json(
-                {
-                    "picture": outcome.picture,
-                    "accepted": outcome.accepted,
-                    "reason": outcome.reason,
-                    "quality": quality,
-                }
-            )
-        else:
-            table.add_row(
-                outcome.picture, "✓" if outcome.accepted else "✗", f"{quality:.2f}" if quality else "", outcome.reason
-            )
-    if not as_json:
-        Console(stderr=True).print(table)
-    return accepted, refused
+        quality = "" if outcome.quality is None else f"{outcome.quality:.2f}"
+        # As Text, because a file's name may look like markup.
+        table.add_row(Text(outcome.picture), "✓" if outcome.accepted else "✗", quality, Text(outcome.reason))
+    Console(stderr=True).print(table)

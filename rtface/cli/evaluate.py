@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from rtface.cli._shared import open_system, print_json, progress, settings_options
+from rtface.cli._shared import early_settings_options, open_system, print_json, progress, settings_options
 
 
 @click.group("evaluate")
+@early_settings_options
 def command() -> None:
     """Measure recognition quality on a benchmark."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import open_system, print_json, say, settings_options
+from rtface.cli._shared import early_settings_options, open_system, print_json, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.gallery.store import PersonGallery, Picture
@@ -20,6 +20,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON line
 
 
 @click.group("gallery")
+@early_settings_options
 def command() -> None:
     """List, show, rename, remove and check enrolled people."""
 

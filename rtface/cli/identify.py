@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import finite, open_system, print_json, settings_options
+from rtface.cli._shared import finite, open_system_to_look, print_json, read_config, say, settings_options
+from rtface.errors import PictureError
 
 if TYPE_CHECKING:
     from rtface.system import IdentifiedFace, System
@@ -18,11 +20,29 @@ if TYPE_CHECKING:
 @click.option("--distances", is_flag=True, help="Add the nearest gallery rows of each face, whatever the threshold.")
 @settings_options
 def command(pictures: tuple[Path, ...], distances: bool, config: Path | None, settings: tuple[str, ...]) -> None:
-    """Say who is in PICTURES: one JSON line a picture, with each face's box, name, distance and share of votes."""
-    with open_system(config, settings) as system:
+    """Say who is in PICTURES: one JSON line a picture, with each face's box, name, distance and share of votes.
+
+    Keys: picture, faces; of a face box [left, top, right, bottom], score, quality, person (null: a stranger), distance
+    (squared L2, 0..4, to the nearest vote), share; with --distances also neighbors, nearest first.
+
+    A picture that cannot be read is told on stderr, the others are reported; the exit code is 1 then. So it is when
+    there is no gallery yet: faces are found, but nobody has a name.
+    """
+    complete = True
+    with open_system_to_look(config, settings) as system:
+        gallery = read_config(config, settings).gallery
+        if system.config.gallery != gallery:
+            complete = False
+            say(f"rtface: There is no gallery {gallery}, so nobody has a name: rtface enroll NAME DIR makes it.")
         for picture in pictures:
-            faces = [_record(system, found, distances) for found in system.identify(picture)]
+            try:
+                faces = [_record(system, found, distances) for found in system.identify(picture)]
+            except PictureError as error:
+                complete = False
+                say(f"rtface: {error}")
+                continue
             print_json({"picture": str(picture), "faces": faces})
+    sys.exit(0 if complete else 1)
 
 
 def _record(system: System, found: IdentifiedFace, distances: bool) -> dict[str, object]:

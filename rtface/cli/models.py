@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import open_system, print_json, say, settings_options
+from rtface.cli._shared import early_settings_options, open_system, print_json, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.system import System
 
 
 @click.group("models")
+@early_settings_options
 def command() -> None:
     """List, fetch and verify the networks."""
 

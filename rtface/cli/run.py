@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import open_system, say, settings_options
+from rtface.cli._shared import no_gallery_yet, open_system, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.interfaces import FrameSource, Sink
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rtface.system import System
 
 DEMO = "demo"
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command("run")
@@ -50,9 +52,14 @@ def command(
     """Recognise faces in live video; camera 0 if no source is named.
 
     Keys in the window: q quits, s saves a snapshot, space pauses. Ctrl-C ends with every file whole.
+
+    Lines of --events: kind (appeared, identified, revoked, left, source_lost, source_back), at (seconds), source,
+    track, person, distance, share, backend, model. Lines of --results: source, index, at, tracks (id, state, box,
+    person, distance, share), timings in ms, dropped. Exit code 1 also when a video file turns out to be cut off.
     """
     from rtface.pipeline.loop import run
     from rtface.pipeline.summary import Summary
+    from rtface.sources.video import FileSource
 
     names = [str(camera) for camera in cameras] + list(uris) or ["0"]
     summary = Summary()
@@ -62,22 +69,29 @@ def command(
             settings = (*settings, f"gallery={Path(folder) / 'gallery.db'}")
         system = stack.enter_context(open_system(config, settings))
         sources = system.open_sources(*names)
+        if DEMO not in names and no_gallery_yet(system.config):
+            say(f"There is no gallery {system.config.gallery} yet, so nobody has a name: rtface enroll NAME DIR.")
         people = _prepare_demo(system) if DEMO in names else []
         window = not no_window and _window_opens()
         if DEMO in names and not window and record is None:
             record = Path("demo.mp4")
         sinks: list[Sink] = [summary, *_sinks(sources, window=window, record=record, events=events, results=results)]
         stream = system.stream_from(sources, max_frames=max_frames)
-        with _interruptible(), _closing(sinks):
-            try:
-                run(stream, sinks)
-            except KeyboardInterrupt:
-                say("Stopped.")
-            finally:
-                stream.close()
-        say(summary.table())
+        with _interruptible():
+            with _closing(sinks):
+                try:
+                    run(stream, sinks)
+                except KeyboardInterrupt:
+                    say("Stopped.")
+                finally:
+                    stream.close()
+            say(summary.table())
         if people:
-            _tell_demo(people, summary, record)
+            # Where stdout holds JSON lines, words would spoil them.
+            tell = say if "-" in (events, results) else click.echo
+            _tell_demo(people, summary, record, tell)
+    if any(isinstance(source, FileSource) and source.cut_off for source in sources):
+        sys.exit(1)
 
 
 def _prepare_demo(system: System) -> list[str]:
@@ -88,11 +102,11 @@ def _prepare_demo(system: System) -> list[str]:
     return people
 
 
-def _tell_demo(people: Sequence[str], summary: Summary, record: Path | None) -> None:
+def _tell_demo(people: Sequence[str], summary: Summary, record: Path | None, tell: Callable[[str], None]) -> None:
     seen = [name for name in people if name in summary.people]
-    click.echo(f"Recognised {len(seen)} of {len(people)} enrolled people: {', '.join(seen)}.")
+    tell(f"Recognised {len(seen)} of {len(people)} enrolled people: {', '.join(seen)}.")
     if record is not None:
-        click.echo(f"The video is in {record}.")
+        tell(f"The video is in {record}.")
 
 
 def _window_opens() -> bool:
@@ -143,13 +157,23 @@ def _closing(sinks: Sequence[Sink]) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """A polite end (SIGTERM, as services send it) is the same as Ctrl-C: the loop stops and every file is finished."""
+    """A polite end (SIGTERM, as services send it) is the same as Ctrl-C: the loop stops and every file is finished.
+
+    A second one does not disturb the finishing, which takes seconds at most.
+    """
+    stopped = False
 
     def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in STOPPING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if not stopped:
+            for number, handler in before.items():
+                signal.signal(number, handler)

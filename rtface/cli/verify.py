@@ -17,7 +17,7 @@ def command(first: Path, second: Path, config: Path | None, settings: tuple[str,
     """Say whether FIRST and SECOND show the same person.
 
     The largest face of each is compared. Prints one JSON line: same, distance (squared L2, 0..4) and the threshold,
-    which is where one pair of strangers in 1,000 would pass.
+    which is where one pair of strangers in 1,000 would pass. The gallery is not asked.
     """
     with open_system(config, settings) as system:
         answer = system.verify(first, second)

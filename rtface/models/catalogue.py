@@ -45,8 +45,8 @@ def load(engines_dir: Path) -> dict[str, ModelSpec]:
     return {name: _model(Table(name, *entry)) for name, entry in entries.items()}
 
 
-def find(models: Mapping[str, ModelSpec], name: str) -> ModelSpec:
-    """The model of that name.
+def find(models: Mapping[str, ModelSpec], name: str, *, kind: str = "model") -> ModelSpec:
+    """The model of that name; ``kind`` is what the error calls it.
 
     Raises:
         UnknownModel: there is none; says which there are.
@@ -55,7 +55,7 @@ def find(models: Mapping[str, ModelSpec], name: str) -> ModelSpec:
         return models[name]
     close = difflib.get_close_matches(name, models, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UnknownModel(f"There is no model {name!r}.{hint} Known: {', '.join(sorted(models))}.")
+    raise UnknownModel(f"There is no {kind} {name!r}.{hint} Known: {', '.join(sorted(models))}.")
 
 
 _Entry = tuple[Mapping[str, object], Path]

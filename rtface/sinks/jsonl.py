@@ -6,6 +6,7 @@ file's lines know of time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -148,12 +149,13 @@ class _Lines:
         self._standard = str(path) == STDOUT
         self._name = "on standard output" if self._standard else str(Path(path).absolute())
         self._file: IO[bytes] | None = None
+        self._whole = 0
         if self._standard:
             sys.stdout.flush()  # what was printed before comes before
             self._file = getattr(sys.stdout, "buffer", None)  # a notebook's has none
             return
         try:
-            self._file = Path(path).open("wb")  # noqa: SIM115 - close() closes it
+            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - close() closes it
         except OSError as error:
             raise SinkError(
                 f"The log {self._name} cannot be written: {error.strerror}. Name a file in a folder you may write to."
@@ -166,16 +168,29 @@ class _Lines:
                 print(text, end="", flush=True)  # noqa: T201 - machine output is what this file is for
             else:
                 # The name of a file that is no UTF-8 has lone surrogates; escaped with a backslash they are JSON again.
-                self._file.write(text.encode("utf-8", "backslashreplace"))
-                self._file.flush()
+                self._put(self._file, text.encode("utf-8", "backslashreplace"))
         except BrokenPipeError:
             self._forget()
             return False
         except OSError as error:
+            self._drop_half_a_line()
             raise SinkError(
                 f"The log {self._name} cannot be written: {error.strerror}. What was written before stands."
             ) from error
         return True
+
+    def _put(self, file: IO[bytes], line: bytes) -> None:
+        rest = line
+        while rest:  # a disk that is nearly full takes a part first
+            rest = rest[file.write(rest) :]
+        file.flush()
+        self._whole += len(line)
+
+    def _drop_half_a_line(self) -> None:
+        """So that every line there is can be read."""
+        if self._file is not None and not self._standard:
+            with contextlib.suppress(OSError):  # a device cannot be cut
+                self._file.truncate(self._whole)
 
     def close(self) -> None:
         if self._standard or self._file is None:

@@ -141,6 +141,9 @@ class _Recording:
             return
         self._writer.release()
         self._writer = None
+        if not self._written:  # there was no room for a single picture
+            self._beside.unlink(missing_ok=True)
+            return
         if not self._is_whole():
             raise SinkError(
                 f"The recording {self.path} is not whole: is the disk full? What there is of it is {self._beside}."

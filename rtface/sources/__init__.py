@@ -67,9 +67,13 @@ def _part(uri: str) -> str:
     if not uri or "\0" in uri:
         raise SourceUnavailable(f"{uri!r} is no source. A source is {FORMS}.")
     path = Path(uri).absolute()
-    if not path.exists():
+    try:
+        there, folder = path.exists(), path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise SourceUnavailable(f"{path} cannot be opened: {error.strerror}. A source is {FORMS}.") from error
+    if not there:
         raise SourceUnavailable(f"{path} does not exist. A source is {FORMS}.")
-    return "images" if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES else "video"
+    return "images" if folder or path.suffix.lower() in PICTURE_SUFFIXES else "video"
 
 
 def _split_credentials(rest: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +111,22 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted((path for path in found if not path.name.startswith(".")), key=_natural)
 
 
+def pictures_at(places: Iterable[Path]) -> list[Path]:
+    """Files as they are given, whether they are there or not; of folders the pictures in them.
+
+    Raises:
+        PictureError: a folder may not be read.
+    """
+    return [file for place in places for file in (list_pictures(place) if _is_folder(place) else [place])]
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError:  # a name that is too long: read_picture says so
+        return False
+
+
 def read_picture(path: Path) -> Image:
     """The first or only picture in a file, upright.
 
@@ -123,13 +139,13 @@ def read_picture(path: Path) -> Image:
     Raises:
         PictureError: names the file, what is wrong with it and the cure.
     """
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder: give the pictures in it.")
-    if not path.is_file():
-        raise PictureError(
-            f"{path} does not exist: check the spelling." if not path.exists() else f"{path} is no file."
-        )
     try:
+        if path.is_dir():
+            raise PictureError(f"{path} is a folder: give the pictures in it.")
+        if not path.is_file():
+            raise PictureError(
+                f"{path} does not exist: check the spelling." if not path.exists() else f"{path} is no file."
+            )
         if path.stat().st_size == 0:
             raise PictureError(f"{path} is empty (0 bytes): copy it again from where it came.")
         with warnings.catch_warnings(), _identify(path) as picture:
@@ -141,10 +157,18 @@ def read_picture(path: Path) -> Image:
         raise PictureError(f"{path} is not a picture of a kind we can read. {_CURE}.") from error
     except PermissionError as error:
         raise PictureError(f"{path} may not be read: change its permissions.") from error
+    except OSError as error:
+        if error.errno is None or error.filename is None:  # Pillow's own, about what is in the file
+            raise _damaged(path, error) from error
+        raise PictureError(f"{path} cannot be read: {error.strerror}.") from error
     except MemoryError as error:
         raise PictureError(f"{path} does not fit into memory. Make it smaller.") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
-        raise PictureError(f"{path} is damaged or cut off ({error}). Copy it again, or: {_CURE.lower()}.") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> PictureError:
+    return PictureError(f"{path} is damaged or cut off ({error}). Copy it again, or {_CURE[0].lower()}{_CURE[1:]}.")
 
 
 def _identify(path: Path) -> ImageFile.ImageFile:

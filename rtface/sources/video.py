@@ -27,6 +27,9 @@ FAILED_READS = 8
 DAMAGED_READS = 64
 """The same for a file that promises more: OpenCV itself gives up on one picture after 64 bad packets."""
 
+WHOLE = 0.9
+"""A file with less than this part of what it promises is taken for cut off."""
+
 FALLBACK_FPS = 25.0
 """For files that do not say; PAL's."""
 
@@ -55,6 +58,9 @@ class FileSource:
 
     ``captured_at`` is media time in seconds, strictly increasing and the same in every run. OpenCV scales pictures to
     the first one's size should the size change on the way.
+
+    Attributes:
+        cut_off: known once ``frames`` has ended: the file promised far more, in pictures and in seconds.
     """
 
     live = False
@@ -64,13 +70,15 @@ class FileSource:
     def __init__(self, name: str, capture: Capture, first: Image) -> None:
         """Takes over an open capture and the picture already read from it."""
         self.name = name
+        self.cut_off = False
         self._capture = capture
         self._first: Image | None = first
 
     def frames(self) -> Iterator[Frame]:
         """Every picture that decodes; says so in the log when the file holds far fewer than it promises."""
         fps = self._capture.frames_per_second()
-        clock = MediaClock(fps if 0 < fps < math.inf else FALLBACK_FPS)
+        fps = fps if 0 < fps < math.inf else FALLBACK_FPS
+        clock, at = MediaClock(fps), 0.0
         promised = self._capture.promised_frames()
         for index in itertools.count():
             image = self._next(index, promised)
@@ -78,8 +86,16 @@ class FileSource:
                 break
             at = clock.at(self._capture.position_s())
             yield Frame(image, index, at, time.monotonic(), self.name)
-        if index < 0.9 * promised:
-            log.warning("%s ends after %d of %d promised pictures: is it cut off?", self.name, index, promised)
+        # Both, because a container's count is often its length times a nominal rate.
+        if index < WHOLE * promised and at + 1 / fps < WHOLE * promised / fps:
+            self.cut_off = self._capture.is_open  # else it was closed by whoever had enough
+        if self.cut_off:
+            log.warning(
+                "%s ends after %d of %d promised pictures: it seems cut off. Copy or record it again.",
+                self.name,
+                index,
+                promised,
+            )
 
     def close(self) -> None:
         """Ends ``frames``."""
