@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rtface.models.fetch import Report
     from rtface.system import System
 
+PATH = click.Path(path_type=Path, readable=False)
+"""Click looks at nothing: the part that opens a file says what is wrong with it."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
@@ -47,7 +50,7 @@ def _options(command: Command, *, passed_on: bool) -> Command:
         "--config",
         "config",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=PATH,
         callback=_gathered,
         expose_value=passed_on,
         help="Settings file instead of the usual config.toml.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import open_system, print_json, say, settings_options
+from rtface.cli._shared import PATH, open_system, print_json, say, settings_options
 from rtface.errors import PictureError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("enroll")
 @click.argument("name")
-@click.argument("pictures", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, type=PATH)
 @click.option("--camera", "--source", "source", metavar="N|URI", help="Take good frames from a camera or video.")
 @click.option("--count", default=10, show_default=True, type=click.IntRange(1), help="Good frames to take.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a picture, printed once it is durable.")

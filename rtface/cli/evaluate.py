@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rtface.cli._shared import early_settings_options, open_system, print_json, progress, settings_options
+from rtface.cli._shared import PATH, early_settings_options, open_system, print_json, progress, settings_options
 
 
 @click.group("evaluate")
@@ -16,8 +16,8 @@ def command() -> None:
 
 
 @command.command("lfw")
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder of NAME/NAME_0001.jpg.")
-@click.option("--pairs", required=True, type=click.Path(path_type=Path), help="The official pairs.txt, or part of it.")
+@click.option("--images", required=True, type=PATH, help="Folder of NAME/NAME_0001.jpg.")
+@click.option("--pairs", required=True, type=PATH, help="The official pairs.txt, or part of it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @settings_options
 def lfw(images: Path, pairs: Path, as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:

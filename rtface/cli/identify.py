@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import finite, open_system_to_look, print_json, read_config, say, settings_options
+from rtface.cli._shared import PATH, finite, open_system_to_look, print_json, read_config, say, settings_options
 from rtface.errors import PictureError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("identify")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=PATH)
 @click.option("--distances", is_flag=True, help="Add the nearest gallery rows of each face, whatever the threshold.")
 @settings_options
 def command(pictures: tuple[Path, ...], distances: bool, config: Path | None, settings: tuple[str, ...]) -> None:

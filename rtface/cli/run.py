@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import no_gallery_yet, open_system, say, settings_options
+from rtface.cli._shared import PATH, no_gallery_yet, open_system, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.interfaces import FrameSource, Sink
@@ -32,7 +32,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
     multiple=True,
     help="Camera number, rtsp:// or http:// stream, video file, folder of pictures, or demo; repeatable.",
 )
-@click.option("--record", type=click.Path(path_type=Path), help="Record the overlay into this .mp4 file.")
+@click.option("--record", type=PATH, help="Record the overlay into this .mp4 file.")
 @click.option("--events", metavar="FILE|-", help="Write an event a line as JSON (- is stdout).")
 @click.option("--results", metavar="FILE|-", help="Write a frame a line as JSON (- is stdout).")
 @click.option("--no-window", is_flag=True, help="Open no window.")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from rtface.cli._shared import finite, open_system, print_json, settings_options
+from rtface.cli._shared import PATH, finite, open_system, print_json, settings_options
 
 
 @click.command("verify")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
 @settings_options
 def command(first: Path, second: Path, config: Path | None, settings: tuple[str, ...]) -> None:
     """Say whether FIRST and SECOND show the same person.

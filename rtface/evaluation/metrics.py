@@ -238,5 +238,5 @@ def all_pairs(embeddings: NDArray[np.float32], people: NDArray[np.integer], *, m
 
 def _count(distances: Distances, what: str) -> int:
     if len(distances) == 0:
-        raise EvaluationError(f"There are no {what} pairs to measure.")
+        raise EvaluationError(f"There are no {what} pairs to measure: name more pictures that show a face.")
     return len(distances)

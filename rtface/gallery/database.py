@@ -234,6 +234,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
         try:
             connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            _refuse_strangers(Database(path, connection, writable=True))  # before anything in the file is changed
             _keep_a_log(connection, patience)
             for pragma in (
                 "synchronous = FULL",
@@ -270,17 +271,27 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{unchanging}", uri=True, isolation_level=None)
 
 
-def _check_header(database: Database, *, create: bool) -> None:
+def _refuse_strangers(database: Database) -> tuple[int, int]:
+    """Reads the version of the tables and how many there are.
+
+    Raises:
+        GalleryBroken: they are not a gallery's.
+    """
     with database.reading():  # another process may be making the tables
         ((application,),) = database.rows("PRAGMA application_id")
         ((version,),) = database.rows("PRAGMA user_version")
         ((tables,),) = database.rows("SELECT count(*) FROM sqlite_master")
-    if application == 0 and tables == 0:
+    if application != APPLICATION_ID and (application or tables):
+        raise GalleryBroken(f"{database.path} is a database, but not a gallery: name another with --set gallery=FILE.")
+    return version, tables
+
+
+def _check_header(database: Database, *, create: bool) -> None:
+    version, tables = _refuse_strangers(database)
+    if not tables:
         if not create:
             raise GalleryUnavailable(f"The gallery {database.path} is empty: rtface enroll NAME DIR fills it.")
         _make_tables(database)
-    elif application != APPLICATION_ID:
-        raise GalleryBroken(f"{database.path} is a database, but not a gallery: name another with --set gallery=FILE.")
     elif version > SCHEMA_VERSION:
         raise GalleryBroken(
             f"The gallery {database.path} was made by a newer rtface (version {version} of its tables, this one knows "
