@@ -24,10 +24,11 @@ def command(source: str, max_frames: int | None, as_json: bool, config: Path | N
     A file is read ahead of the loop, so its frames wait and their age includes that; a camera's do not.
     """
     from rtface.pipeline.loop import run
+    from rtface.sources import mask
 
     summary = Summary()
     with open_system_to_look(config, settings) as system:
-        say(f"{system.config.detector} and {system.config.embedder} on {system.config.backend}: {source}")
+        say(f"{system.config.detector} and {system.config.embedder} on {system.config.backend}: {mask(source)}")
         run(system.stream(source, max_frames=max_frames), [summary])
     if as_json:
         print_json(summary.as_json())

@@ -165,15 +165,14 @@ def _interruptible() -> Iterator[None]:
 
     def stop(*_: object) -> None:
         nonlocal stopped
-        stopped = True
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not stopped:
+            stopped = True
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in STOPPING}
     try:
         yield
     finally:
-        if not stopped:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            # Nothing is left to be stopped but the interpreter's own end.
+            signal.signal(number, signal.SIG_IGN if stopped else handler)

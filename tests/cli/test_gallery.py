@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rtface.gallery.store import open_gallery
 from tests.cli.calls import Rtface
 
 
@@ -167,6 +168,7 @@ def test_gallery_of_another_model_is_refused_with_both_ways_out(knowing: Rtface)
 
 
 def test_locked_gallery_is_told_and_nothing_lost(knowing: Rtface, ada: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(open_gallery.__kwdefaults__, "patience", 0.1)
     other = sqlite3.connect(knowing.gallery, isolation_level=None)
     other.execute("PRAGMA journal_mode = DELETE")
     other.execute("BEGIN EXCLUSIVE")
