@@ -168,7 +168,9 @@ def test_gallery_of_another_model_is_refused_with_both_ways_out(knowing: Rtface)
 
 
 def test_locked_gallery_is_told_and_nothing_lost(knowing: Rtface, ada: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(open_gallery.__kwdefaults__, "patience", 0.1)
+    defaults = open_gallery.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "patience", 0.1)
     other = sqlite3.connect(knowing.gallery, isolation_level=None)
     other.execute("PRAGMA journal_mode = DELETE")
     other.execute("BEGIN EXCLUSIVE")

