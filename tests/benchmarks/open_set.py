@@ -3,8 +3,8 @@
     python tests/benchmarks/open_set.py --shared ../shared [--embedder sface] [--rate 0.001]
 
 ``stills``: 100 LFW people of at least four pictures are enrolled from three; up to four others of each are asked,
-and one picture each of 600 strangers. ``clips``: the webcam clips of five people, each person in turn left out of the gallery.
-One JSON line for each.
+and one picture each of 600 strangers. ``clips``: the webcam clips of five people, each person in turn left out of the
+gallery. One JSON line for each.
 """
 
 from __future__ import annotations
