@@ -99,16 +99,13 @@ def draw(result: FrameResult, *, fps: float) -> Image:
 
 
 def _words(identity: Identity | None) -> str:
-    """Ada 0.62 · 5/6: the name, the distance, the votes."""
+    """Ada 0.62 · 83%: the name, the distance, the share of the votes."""
     if identity is None:
         return ""
     if identity.person is None:
         return "unknown"
     name = "".join(sign if sign.isprintable() else " " for sign in identity.person)
-    votes = identity.share * len(identity.neighbors)
-    whole = identity.neighbors and abs(votes - round(votes)) < 0.01
-    share = f"{round(votes)}/{len(identity.neighbors)}" if whole else f"{identity.share:.0%}"
-    return f"{name} {identity.distance:.2f} · {share}"
+    return f"{name} {identity.distance:.2f} · {identity.share:.0%}"
 
 
 def _color(identity: Identity | None) -> Color:

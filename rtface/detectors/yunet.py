@@ -34,8 +34,7 @@ def open(
         graphs: graph name to file.
         open_backend: makes an engine of a file.
         min_score: faces below it are not reported, 0..1; None is this network's own default.
-        min_face_px: width of the smallest face that has to be found, in the picture's px. Twice as large is about four
-            times as fast.
+        min_face_px: width of the smallest face that has to be found, in the picture's px. Larger is faster.
 
     Raises:
         ConfigError: a number is out of range.

@@ -89,11 +89,9 @@ def upright(image: Image, box: NDArray[np.float32], angle: float, margin: float)
     return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def warp_landmarks(
-    image: Image, landmarks: NDArray[np.float32], size: int, template: NDArray[np.float32] = ARCFACE_112
-) -> Image:
-    """(size, size, 3): the picture turned, scaled and moved so that the landmarks lie on the 112 px template."""
-    matrix = similarity(landmarks, template * (size / 112))
+def warp_landmarks(image: Image, landmarks: NDArray[np.float32], size: int) -> Image:
+    """(size, size, 3): the picture turned, scaled and moved so that the landmarks lie on the ArcFace template."""
+    matrix = similarity(landmarks, ARCFACE_112 * (size / 112))
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
 
 

@@ -29,6 +29,7 @@ class TrackMemory:
         announced: the verdict last told in an event, or None.
         embedded_at: seconds of its last embedding.
         best_quality: of its embeddings, 0..1.
+        votes: embeddings counted since it began; the evidence forgets old ones.
         centroid: (D,) sum of its embeddings, not normalised; None before the first.
         thumbnail: (256,) its face in the frame before.
         broken: the face no longer looks like the frame before and has not been checked since.
@@ -76,4 +77,3 @@ class TrackMemory:
         self.embedded_at = at
         self.best_quality = max(self.best_quality, quality)
         self.centroid = embedding if self.centroid is None else self.centroid + embedding
-        self.broken = False

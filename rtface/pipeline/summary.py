@@ -16,7 +16,7 @@ class Summary:
     Attributes:
         frames: results counted.
         dropped: frames lost by all sources because the loop was busy.
-        people: {name: tracks that carried it at their end or since}.
+        people: {name: how often a track was given it}.
         unknown_tracks: tracks that left without a name.
     """
 
