@@ -26,6 +26,10 @@ LARGE_FACE_STEP = 1 / 8
 """Scale of each further look against the one before. What is too large for one look (over ``largest_px``) is an eighth
 of that in the next: small enough to be seen, still far above ``smallest_px``, at a 64th of the price."""
 
+FACE_ASPECT = 1.2
+"""Height over width of a face's box: 1.19 and more for 95 of 100 (YuNet on 300 LFW pictures, median 1.31). What fits
+into a picture is limited by the height of the face."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -116,7 +120,8 @@ def look_scales(height: int, width: int, start: float, largest_px: float) -> lis
     """
     scale = min(start, (MAX_INPUT_PX / (height * width)) ** 0.5)
     scales = [scale]
-    while min(height, width) * scales[-1] > largest_px:
+    widest_px = min(width, height / FACE_ASPECT)
+    while widest_px * scales[-1] > largest_px:
         scales.append(scales[-1] * LARGE_FACE_STEP)
     return scales
 
@@ -151,16 +156,19 @@ def cells(
 class _Canvas:
     """The network's input: the picture reduced, with black right and below it up to multiples of 32 px.
 
-    One piece of memory, as large as the largest picture so far, serves all: a camera's frames cost no allocation.
+    One piece of memory, as large as the largest picture so far, serves all: a camera's frames cost no allocation. A
+    picture that fits as it is, as 640x480 and 1920x1056 do, is not copied.
     """
 
     def __init__(self) -> None:
         self._memory = np.zeros(0, np.uint8)
 
     def show(self, image: Image, scale: float) -> tuple[Image, NDArray[np.float32]]:
-        """(1, H, W, 3) view of the memory, valid until the next call, and (2,) picture px per input px in x and y."""
+        """(1, H, W, 3) view of memory or picture, valid until the next call; (2,) picture px per input px in x and y."""
         height, width = image.shape[:2]
         rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+        if (rows, columns) == (height, width) and not (rows % STRIDES[-1] or columns % STRIDES[-1]):
+            return image[None], np.ones(2, np.float32)
         canvas = self._sheet(-(-rows // STRIDES[-1]) * STRIDES[-1], -(-columns // STRIDES[-1]) * STRIDES[-1])
         inner = canvas[:rows, :columns]
         if (rows, columns) == (height, width):

@@ -106,7 +106,7 @@ def test_of_two_that_overlap_the_better_stays() -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "scales"),
-    [(480, 640, [0.5]), (800, 3000, [0.5]), (801, 3000, [0.5, 0.0625]), (4000, 4000, None)],
+    [(480, 640, [0.5]), (960, 3000, [0.5]), (961, 3000, [0.5, 0.0625]), (4000, 4000, None)],
 )
 def test_a_second_look_only_where_a_larger_face_fits(height: int, width: int, scales: list[float] | None) -> None:
     found = look_scales(height, width, 0.5, 400)
