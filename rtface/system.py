@@ -155,7 +155,15 @@ class System:
 
         config = self.config
         rules = TrackRules(config.min_votes, config.min_share, config.min_quality, config.confirm_s)
-        return Recognizer(self.detector, self.embedder, self.judge, rules, self._make_tracker, stills=stills)
+        return Recognizer(
+            self.detector,
+            self.embedder,
+            self.judge,
+            rules,
+            self._make_tracker,
+            stills=stills,
+            full_look_s=config.full_look_s,
+        )
 
     def _make_tracker(self, stills: bool) -> Tracker:
         from rtface.tracking.tracker import FaceTracker

@@ -18,7 +18,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 ADDRESSES = {
-    "cv2": ("sources", "sinks", "overlay", "embedding.align", "detectors"),
+    "cv2": ("sources", "sinks", "overlay", "embedding.align", "detectors", "tracking.changes"),
     "onnxruntime": ("backends.onnxruntime",),
     "openvino": ("backends.openvino",),
     "tensorrt": ("backends.tensorrt",),

@@ -164,7 +164,7 @@ class _Canvas:
         self._memory = np.zeros(0, np.uint8)
 
     def show(self, image: Image, scale: float) -> tuple[Image, NDArray[np.float32]]:
-        """(1, H, W, 3) view of memory or picture, valid until the next call; (2,) picture px per input px in x and y."""
+        """(1, H, W, 3) view, valid until the next call, and (2,) picture px per input px in x and y."""
         height, width = image.shape[:2]
         rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
         if (rows, columns) == (height, width) and not (rows % STRIDES[-1] or columns % STRIDES[-1]):

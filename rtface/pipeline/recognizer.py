@@ -14,6 +14,7 @@ from rtface.embedding.crops import best_crop
 from rtface.gallery.voting import settle
 from rtface.interfaces import Detector, Embedder, Tracker
 from rtface.pipeline.judge import Judge
+from rtface.pipeline.lookout import Lookout
 from rtface.pipeline.memory import TrackMemory
 from rtface.pipeline.timing import Stopwatch
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
@@ -38,6 +39,7 @@ class TrackRules:
 class _Camera:
     """State kept of one source."""
 
+    lookout: Lookout
     tracker: Tracker
     rules: TrackRules
     memories: dict[int, TrackMemory] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Recognizer:
         make_tracker: Callable[[bool], Tracker],
         *,
         stills: Collection[str] = (),
+        full_look_s: float = 0.0,
     ) -> None:
         """Builds nothing yet.
 
@@ -79,6 +82,7 @@ class Recognizer:
             rules: for frames of a scene.
             make_tracker: gives each source its own; told whether the source's pictures are stills.
             stills: names of sources whose every picture is judged by itself, on one look.
+            full_look_s: how often a scene is searched whole, and not only where it has changed; 0 is every frame.
         """
         self._detector = detector
         self._embedder = embedder
@@ -86,6 +90,7 @@ class Recognizer:
         self._rules = rules
         self._make_tracker = make_tracker
         self._stills = stills
+        self._full_look_s = full_look_s
         self._cameras: dict[str, _Camera] = {}
         self._looked_at_gallery = -np.inf
 
@@ -130,16 +135,17 @@ class Recognizer:
                         memory.evidence.forget_others(enrolled)
 
     def _follow(self, frame: Frame, watch: Stopwatch) -> list[Track]:
-        with watch.stage("detect"):
-            detections = self._detector.detect(frame.image)
         camera = self._cameras.get(frame.source) or self._new_camera(frame.source)
+        with watch.stage("detect"):
+            detections = camera.lookout.detect(frame.image, frame.captured_at)
         with watch.stage("track"):
             return camera.tracker.update(detections, frame.captured_at)
 
     def _new_camera(self, source: str) -> _Camera:
         stills = source in self._stills
         rules = replace(self._rules, min_votes=1) if stills else self._rules
-        camera = self._cameras[source] = _Camera(self._make_tracker(stills), rules)
+        lookout = Lookout(self._detector, 0.0 if stills else self._full_look_s)
+        camera = self._cameras[source] = _Camera(lookout, self._make_tracker(stills), rules)
         return camera
 
     def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
