@@ -103,3 +103,7 @@ class StageTimes:
             stage: {f"p{percent}": times.at(percent) for percent in (50, 95, 99)}
             for stage, times in self._stages.items()
         }
+
+    def means(self) -> dict[str, float]:
+        """{stage: ms} on average over the frames that had the stage; these add up where medians do not."""
+        return {stage: times.total_ms / times.count for stage, times in self._stages.items()}

@@ -1,0 +1,67 @@
+"""The figures of ``rtface bench`` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Prints ``Summary.as_json`` as tables."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(_headline(report), style="bold", highlight=False)
+    console.print(_times(report))
+    if len(report["sources"]) > 1:
+        console.print(_sources(report["sources"]))
+    console.print(_machine(report), highlight=False)
+    warmup = report["warmup"]
+    if warmup["frames"]:
+        told = f"The first {warmup['seconds']:.1f} s ({warmup['frames']} frames) were warm-up and are left out."
+        console.print(told, style="dim", highlight=False)
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    counted = report["frames"] - report["warmup"]["frames"]
+    return (
+        f"{report['fps']:.1f} frames a second: {counted} in {report['seconds']:.1f} s, {report['dropped']} dropped, "
+        f"{report['faces_per_frame']:.1f} faces each"
+    )
+
+
+def _times(report: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("ms", "p50", "p95", "p99")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for stage, times in report["stages_ms"].items():
+        table.add_row(stage, *(f"{ms:.2f}" for ms in times.values()))
+    table.add_section()
+    table.add_row("frame age", *(f"{ms:.2f}" for ms in report["frame_age_ms"].values()), style="bold")
+    return table
+
+
+def _sources(sources: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("source", "a second", "dropped", "age p50", "p95", "p99")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, seen in sources.items():
+        ages = (f"{ms:.1f}" for ms in seen["frame_age_ms"].values())
+        table.add_row(name, f"{seen['fps']:.1f}", str(seen["dropped"]), *ages)
+    return table
+
+
+def _machine(report: Mapping[str, Any]) -> str:
+    cpu, last = report["cpu"], report["resources"].get("last", {})
+    words = [f"{cpu['cores_used']:.2f} of {cpu['cores']} cores busy ({cpu['share']:.0%})"]
+    if report["peak_rss_mb"] is not None:
+        words.append(f"{report['peak_rss_mb']:.0f} MB at most")
+    if "threads" in last:
+        words.append(f"{last['threads']} threads")
+    if last.get("handles") is not None:
+        words.append(f"{last['handles']} open files")
+    return ", ".join(words)
