@@ -69,9 +69,6 @@ class Programme:
     scenes: list[Scene]
 
 
-GROUPS = ("vga", "six", "stage")
-
-
 def programme(shared: Path, folder: Path, groups: Sequence[str]) -> Programme:
     """Cuts, scales and writes what is not there as a file; all of it into ``folder``.
 
@@ -97,7 +94,7 @@ def vga(videos: Path, folder: Path) -> Iterator[Scene]:
 
 def six(videos: Path, folder: Path) -> Iterator[Scene]:
     """Six people side by side; a clip that is shorter runs backwards from its end, so that nobody jumps."""
-    tiles = [[tile(image) for image in frames(videos / clip)] for clip, _ in TILES]
+    tiles = [[tile(image) for image in frames(videos / clip, SIX_FRAMES)] for clip, _ in TILES]
     pictures = []
     for index in range(SIX_FRAMES):
         picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -147,15 +144,15 @@ def stills(clip: Path, folder: Path) -> list[Path]:
     return places
 
 
-def frames(clip: Path) -> list[Image]:
-    """All frames of a short video.
+def frames(clip: Path, most: int | None = None) -> list[Image]:
+    """The frames of a short video, or its first ``most``.
 
     Raises:
         EvaluationError: there are none.
     """
     capture = cv2.VideoCapture(str(clip))
     images: list[Image] = []
-    while True:
+    while most is None or len(images) < most:
         there, image = capture.read()
         if not there:
             break
