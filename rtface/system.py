@@ -99,9 +99,11 @@ class System:
     def embedder(self) -> Embedder:
         """The embedding model named in the settings."""
         from rtface.embedding.embedder import ModelEmbedder
+        from rtface.models.spec import Precision
 
-        (graph,) = self.models.graphs(self.embedder_spec.name).values()
-        embedder = ModelEmbedder(self.embedder_spec, self._open_backend(graph))
+        precision = Precision(self.config.precision)
+        (graph,) = self.models.graphs(self.embedder_spec.name, precision).values()
+        embedder = ModelEmbedder(self.embedder_spec, self._open_backend(graph), precision=precision)
         self._stack.callback(embedder.close)
         return embedder
 

@@ -21,11 +21,12 @@ LARGEST_BATCH = 32
 class ModelEmbedder:
     """Maps crops to the unit sphere with one network; fulfils ``interfaces.Embedder``."""
 
-    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+    def __init__(self, spec: ModelSpec, backend: Backend, *, precision: str = "fp32") -> None:
+        """Args: ``precision`` of the backend's graph; ``self.backend`` tells one that is not float32."""
         assert spec.crop is not None, f"{spec.name} is no embedder"
         self.name = spec.name
         self.fingerprint = spec.fingerprint
-        self.backend = backend.name
+        self.backend = backend.name if precision == "fp32" else f"{backend.name} {precision}"
         self.size = spec.embedding_size
         self.crop_size = spec.crop.size
         self.by_landmarks = spec.crop.kind == "warp"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,6 +92,7 @@ def _model(table: Table) -> ModelSpec:
         input=_input(table.table("input")) if table.has("input") else InputSpec(),
         limits=_limits(table),
         centre=_centre(table.table("centre"), size) if table.has("centre") else None,
+        ranges=_ranges(table.table("ranges")) if table.has("ranges") else {},
         measured=table.table("measured").rest() if table.has("measured") else {},
     )
     table.finish()
@@ -151,6 +153,18 @@ def _limits(table: Table) -> dict[float, float]:
             raise limits.wrong("limits", key, 'a false accept rate such as "1e-3"') from None
         found[rate] = limits.real(key, 0, 4)
     return dict(sorted(found.items()))
+
+
+def _ranges(table: Table) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value of each tensor, 0 between them."""
+    found = {}
+    for name, value in table.rest().items():
+        match value:
+            case [int() | float() as low, int() | float() as high] if low <= 0 < high and math.isfinite(high - low):
+                found[name] = float(low), float(high)
+            case _:
+                raise table.wrong(name, value, "a list of its lowest and its highest value, 0 between them")
+    return found
 
 
 def _centre(table: Table, size: int) -> NDArray[np.float32]:

@@ -34,12 +34,22 @@ BUILDERS: dict[str, Revision] = {
 }
 """The modules of this package that make graphs. Kept here so that listing models imports none of them."""
 
+QUANTISER = 1
+"""Raised with any change of the graphs that ``quantize`` makes, so that built ones are made anew."""
+
 
 class Task(StrEnum):
     """What a model is for."""
 
     DETECTOR = "detector"
     EMBEDDER = "embedder"
+
+
+class Precision(StrEnum):
+    """What a network computes in: float32, or whole numbers of 8 bits where that serves."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
 
 
 class CropKind(StrEnum):
@@ -120,6 +130,7 @@ class ModelSpec:
         input: for the builder ``onnx_embedder``.
         limits: {false accept rate: distance}, measured; may be empty.
         centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
+        ranges: {tensor: (lowest, highest)} of the activations, measured; empty where there is no int8 form.
         measured: figures for people, as they stand in the file.
     """
 
@@ -134,7 +145,13 @@ class ModelSpec:
     input: InputSpec = field(default_factory=InputSpec)
     limits: Mapping[float, float] = field(default_factory=dict)
     centre: NDArray[np.float32] | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     measured: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What this model can be had in. Embeddings of all of them may be compared: the fingerprint is the same."""
+        return (Precision.FP32, Precision.INT8) if self.ranges else (Precision.FP32,)
 
     @property
     def fingerprint(self) -> str:

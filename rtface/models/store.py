@@ -12,16 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtface.errors import ModelUnavailable
+from rtface.errors import ConfigError, ModelUnavailable
 from rtface.models import catalogue
 from rtface.models.fetch import Fetcher, Report, silent
 from rtface.models.files import beside, sha256_of
-from rtface.models.spec import BUILDERS, ModelSpec
+from rtface.models.spec import BUILDERS, QUANTISER, ModelSpec, Precision
 
 if TYPE_CHECKING:
     import onnx
-
-MANIFEST = "manifest.json"
 
 
 class Status(StrEnum):
@@ -52,10 +50,12 @@ class Manifest:
     weights: dict[str, str]
     graphs: dict[str, BuiltGraph]
     build_seconds: float
+    recipe: str = ""
+    """What besides weights and builder decided: of an int8 graph the ranges and the quantiser's revision."""
 
 
 class ModelStore:
-    """Models under ``engines_dir``: ``weights/`` as fetched, ``<model>/`` as built."""
+    """Models under ``engines_dir``: ``weights/`` as fetched, ``<model>/`` as built, with a manifest a precision."""
 
     def __init__(self, engines_dir: Path, *, report: Report | None = None, offline: bool = False) -> None:
         self.engines_dir = engines_dir
@@ -71,41 +71,63 @@ class ModelStore:
         """
         return catalogue.find(self.models, name)
 
-    def graphs(self, name: str) -> dict[str, Path]:
+    def graphs(self, name: str, precision: Precision = Precision.FP32) -> dict[str, Path]:
         """The model's graphs by name, fetched and built if they are not there yet.
 
         Raises:
             UnknownModel, ModelUnavailable, ModelBroken: as the names say.
+            ConfigError: the model is not to be had in this precision.
         """
-        spec = self.spec(name)
-        manifest = self._current(spec)
+        spec = self._spec(name, precision)
+        manifest = self._current(spec, precision)
         if manifest is None:
-            manifest = self._make(spec, again=False)
+            manifest = self._make(spec, precision, again=False)
         return self._paths(spec, manifest)
 
-    def fetch(self, name: str, *, force: bool = False) -> dict[str, Path]:
+    def fetch(self, name: str, precision: Precision = Precision.FP32, *, force: bool = False) -> dict[str, Path]:
         """As ``graphs``; with ``force`` weights and graphs are made anew even when they are there."""
-        return self._paths(self.spec(name), self._make(self.spec(name), again=True)) if force else self.graphs(name)
+        if not force:
+            return self.graphs(name, precision)
+        spec = self._spec(name, precision)
+        return self._paths(spec, self._make(spec, precision, again=True))
 
-    def status(self, name: str) -> Status:
+    def status(self, name: str, precision: Precision = Precision.FP32) -> Status:
         """What is on disk, without fetching, building or reading it through."""
         spec = self.spec(name)
-        if self._current(spec) is not None:
+        if self._current(spec, precision) is not None:
             return Status.READY
-        if self._manifest(spec) is not None:
+        if self._manifest(spec, precision) is not None:
             return Status.STALE
         weights = all((self._weights_dir / weight.file).is_file() for weight in spec.weights)
         return Status.WEIGHTS if weights else Status.ABSENT
 
     def verify(self, name: str) -> list[str]:
-        """Reads every file of a model through; a sentence for each that is not as it was made, [] if all is well."""
+        """Reads every file of a model through; a sentence for each that is not as it was made, [] if all is well.
+
+        Of precisions other than float32 only what has been built is looked at.
+        """
         spec = self.spec(name)
-        manifest = self._manifest(spec)
-        if manifest is None:
+        built = {precision: self._manifest(spec, precision) for precision in spec.precisions}
+        if built[Precision.FP32] is None:
             return [f"{name} is not built yet; rtface models fetch {name} does it."]
-        cure = f"rtface models fetch {name} --force makes it anew."
         complaints = []
-        if not _fresh(spec, manifest):
+        for precision, manifest in built.items():
+            if manifest is not None:
+                complaints += self._complaints(spec, precision, manifest)
+        cure = f"rtface models fetch {name} --force makes it anew."
+        for weight in spec.weights:
+            path = self._weights_dir / weight.file
+            if path.is_file() and sha256_of(path) != weight.sha256:
+                complaints.append(f"{path} has been changed or damaged; {cure}")
+        return complaints
+
+    def _complaints(self, spec: ModelSpec, precision: Precision, manifest: Manifest) -> list[str]:
+        name = spec.name
+        cure = f"rtface models fetch {name} --force makes it anew."
+        if precision is not Precision.FP32:
+            cure = f"delete {self._manifest_file(spec, precision)}, and it is made anew when it is next wanted."
+        complaints = []
+        if not _fresh(spec, precision, manifest):
             complaints.append(f"{name} was built from other weights or by an older rtface; {cure}")
         for graph in manifest.graphs.values():
             path = self._folder(spec) / graph.file
@@ -113,15 +135,22 @@ class ModelStore:
                 complaints.append(f"{path} is missing; {cure}")
             elif sha256_of(path) != graph.sha256:
                 complaints.append(f"{path} has been changed or damaged; {cure}")
-        for weight in spec.weights:
-            path = self._weights_dir / weight.file
-            if path.is_file() and sha256_of(path) != weight.sha256:
-                complaints.append(f"{path} has been changed or damaged; {cure}")
         return complaints
 
-    def manifest(self, name: str) -> Manifest | None:
+    def manifest(self, name: str, precision: Precision = Precision.FP32) -> Manifest | None:
         """What was built, or None when nothing is or the manifest cannot be read."""
-        return self._manifest(self.spec(name))
+        return self._manifest(self.spec(name), precision)
+
+    def _spec(self, name: str, precision: Precision) -> ModelSpec:
+        """As ``spec``, with the precision checked."""
+        spec = self.spec(name)
+        if precision not in spec.precisions:
+            able = sorted(other.name for other in self.models.values() if precision in other.precisions)
+            raise ConfigError(
+                f"The model {name} is not to be had in {precision}: no activation ranges have been measured for it. "
+                f"Models that are: {', '.join(able)}. Use one of them, or --set precision=fp32."
+            )
+        return spec
 
     @property
     def _weights_dir(self) -> Path:
@@ -133,10 +162,13 @@ class ModelStore:
     def _paths(self, spec: ModelSpec, manifest: Manifest) -> dict[str, Path]:
         return {name: self._folder(spec) / graph.file for name, graph in manifest.graphs.items()}
 
-    def _current(self, spec: ModelSpec) -> Manifest | None:
+    def _manifest_file(self, spec: ModelSpec, precision: Precision) -> Path:
+        return self._folder(spec) / f"manifest{_suffix(precision)}.json"
+
+    def _current(self, spec: ModelSpec, precision: Precision) -> Manifest | None:
         """The manifest, if it is of this builder and these weights and its files are there at full length."""
-        manifest = self._manifest(spec)
-        if manifest is None or not _fresh(spec, manifest):
+        manifest = self._manifest(spec, precision)
+        if manifest is None or not _fresh(spec, precision, manifest):
             return None
         for graph in manifest.graphs.values():
             path = self._folder(spec) / graph.file
@@ -144,23 +176,23 @@ class ModelStore:
                 return None
         return manifest
 
-    def _manifest(self, spec: ModelSpec) -> Manifest | None:
+    def _manifest(self, spec: ModelSpec, precision: Precision) -> Manifest | None:
         try:
-            found = json.loads((self._folder(spec) / MANIFEST).read_text(encoding="utf-8"))
+            found = json.loads(self._manifest_file(spec, precision).read_text(encoding="utf-8"))
             graphs = {str(name): BuiltGraph(**graph) for name, graph in found.pop("graphs").items()}
             manifest = Manifest(graphs=graphs, **found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return manifest if manifest.graphs else None
 
-    def _make(self, spec: ModelSpec, *, again: bool) -> Manifest:
+    def _make(self, spec: ModelSpec, precision: Precision, *, again: bool) -> Manifest:
         try:
             with Fetcher(self._weights_dir, report=self._report, offline=self._offline) as fetcher:
                 weights = {weight.file: fetcher.get(weight, again=again) for weight in spec.weights}
-            label = f"Building {spec.name}"
+            label = f"Building {spec.name}{_suffix(precision)}"
             self._report(label, 0, 1)
             started = time.perf_counter()
-            manifest = self._write(spec, _build(spec, weights), started)
+            manifest = self._write(spec, precision, _build(spec, precision, weights), started)
             self._report(label, 1, 1)
         except ModelUnavailable:
             raise
@@ -171,36 +203,56 @@ class ModelStore:
             ) from error
         return manifest
 
-    def _write(self, spec: ModelSpec, models: Mapping[str, onnx.ModelProto], started: float) -> Manifest:
+    def _write(
+        self, spec: ModelSpec, precision: Precision, models: Mapping[str, onnx.ModelProto], started: float
+    ) -> Manifest:
         folder = self._folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
         graphs = {}
         for name, model in models.items():
             # Deterministic, so that two processes that build at once write the same bytes.
             content = model.SerializeToString(deterministic=True)
-            path = folder / f"{name}.onnx"
+            path = folder / f"{name}{_suffix(precision)}.onnx"
             with beside(path) as partial:
                 partial.write_bytes(content)
             graphs[name] = BuiltGraph(path.name, hashlib.sha256(content).hexdigest(), len(content))
         seconds = round(time.perf_counter() - started, 3)
-        revision = BUILDERS[spec.builder].graph
-        manifest = Manifest(spec.fingerprint, spec.builder, revision, _digests(spec), graphs, seconds)
-        with beside(folder / MANIFEST) as partial:
+        revision, recipe = BUILDERS[spec.builder].graph, _recipe(spec, precision)
+        manifest = Manifest(spec.fingerprint, spec.builder, revision, _digests(spec), graphs, seconds, recipe)
+        with beside(self._manifest_file(spec, precision)) as partial:
             partial.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
         return manifest
 
 
-def _fresh(spec: ModelSpec, manifest: Manifest) -> bool:
+def _suffix(precision: Precision) -> str:
+    """What the files of a precision have in their names."""
+    return "" if precision is Precision.FP32 else f".{precision}"
+
+
+def _recipe(spec: ModelSpec, precision: Precision) -> str:
+    """12 hex digits that change with whatever turns the float graph into this precision; nothing for float32."""
+    if precision is Precision.FP32:
+        return ""
+    facts = f"{QUANTISER} {sorted(spec.ranges.items())}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def _fresh(spec: ModelSpec, precision: Precision, manifest: Manifest) -> bool:
     """Whether what was built is what would be built now; the fingerprint stands for weights, input and crop."""
-    return (manifest.fingerprint, manifest.revision) == (spec.fingerprint, BUILDERS[spec.builder].graph)
+    now = (spec.fingerprint, BUILDERS[spec.builder].graph, _recipe(spec, precision))
+    return (manifest.fingerprint, manifest.revision, manifest.recipe) == now
 
 
 def _digests(spec: ModelSpec) -> dict[str, str]:
     return {weight.file: weight.sha256 for weight in spec.weights}
 
 
-def _build(spec: ModelSpec, weights: Mapping[str, Path]) -> Mapping[str, onnx.ModelProto]:
-    """Runs ``build`` of the module of ``rtface.models`` that the model names."""
+def _build(spec: ModelSpec, precision: Precision, weights: Mapping[str, Path]) -> Mapping[str, onnx.ModelProto]:
+    """Runs ``build`` of the module of ``rtface.models`` that the model names, and quantises what it makes."""
     module = importlib.import_module(f"rtface.models.{spec.builder}")
     models: Mapping[str, onnx.ModelProto] = module.build(weights, spec)
+    if precision is Precision.INT8:
+        from rtface.models.quantize import quantize
+
+        return {name: quantize(model, spec.ranges) for name, model in models.items()}
     return models

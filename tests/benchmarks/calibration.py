@@ -1,0 +1,248 @@
+"""Ranges of FaceNet's activations for models.toml, and what each way of choosing them costs.
+
+    python tests/benchmarks/calibration.py --shared ../shared > ranges.toml      # the table [facenet.ranges]
+    python tests/benchmarks/calibration.py --shared ../shared --compare          # a JSON line a method
+
+The faces are those of the detection data sets that are not masked and at least 24 px wide, each as it is, mirrored,
+lit otherwise, from fewer pixels and from a worse JPEG. None of these people is in a set that recognition is measured
+on. ``--compare`` takes 95 faces of others (the folders bbt_faceapi and dlib_johns).
+
+Sources: entropy after Migacz 2017, "8-bit inference with TensorRT"; the other methods as in Wu et al. 2020, "Integer
+quantization for deep learning inference", section 4.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from rtface.config import load_config
+from rtface.embedding.crops import best_crop
+from rtface.evaluation.detection import LabelledPicture, read_dlib, read_voc
+from rtface.geometry import iou
+from rtface.models.quantize import Range, measured, quantize
+from rtface.sources.images import read_picture
+from rtface.system import System
+
+MODEL = "facenet"
+SMALLEST_PX = 24
+BINS = 4096
+BATCH = 16
+Crops = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """How often a tensor's values lie in each of ``BINS`` equal parts of low..high; exact zeros are not counted."""
+
+    low: float
+    high: float
+    counts: NDArray[np.float64]
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """(BINS,) middles of the parts."""
+        edges = np.linspace(self.low, self.high, BINS + 1)
+        return (edges[1:] + edges[:-1]) / 2
+
+
+def pictures(folder: Path) -> list[LabelledPicture]:
+    """The detection data sets, masked faces left out."""
+    groups = {
+        picture.path: picture
+        for name in ("testing.xml", "training.xml")
+        for picture in read_dlib(folder / "dlib_faces" / name)
+    }
+    masks = [
+        read_voc(file, folder / "mask_voc" / "images", wanted=lambda name: name == "sin_mascarilla", min_px=SMALLEST_PX)
+        for file in sorted((folder / "mask_voc" / "annotations").glob("*.xml"))
+    ]
+    return [*groups.values(), *masks]
+
+
+def labelled_crops(system: System, labelled: Iterable[LabelledPicture]) -> Crops:
+    """(N, S, S, 3) crops of the labelled faces that the detector finds."""
+    crops = []
+    for picture in labelled:
+        image = read_picture(picture.path)
+        for face in system.detector.detect(image):
+            found = picture.faces.size and iou(face.box[None], picture.faces).max() >= 0.5
+            if found and face.box[2] - face.box[0] >= SMALLEST_PX:
+                crops.append(best_crop(system.detector, system.embedder, image, face))
+    return np.stack(crops)
+
+
+def central_crops(system: System, paths: Iterable[Path]) -> Crops:
+    """(N, S, S, 3) crops of the best face of each picture that has one."""
+    crops = []
+    for path in paths:
+        image = read_picture(path)
+        faces = system.detector.detect(image)
+        crops += [best_crop(system.detector, system.embedder, image, face) for face in faces[:1]]
+    return np.stack(crops)
+
+
+def variants(crops: Crops) -> Crops:
+    """(5 N, S, S, 3): each crop as it is and as other cameras would have given it; always the same."""
+    rng = np.random.default_rng(0)
+    made = []
+    for crop in crops:
+        light = np.clip(crop * rng.uniform(0.5, 1.5) + rng.uniform(-20, 20), 0, 255).astype(np.uint8)
+        side, whole = int(rng.integers(32, 96)), (crop.shape[1], crop.shape[0])
+        small = cv2.resize(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), whole)
+        packed = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 70))])[1]
+        worse = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        assert worse is not None
+        made += [crop, crop[:, ::-1], light, small, worse]
+    return np.stack(made).astype(np.uint8)
+
+
+def observe(model: onnx.ModelProto, crops: Crops) -> dict[str, Histogram]:
+    """What values the tensors to be measured take on these faces."""
+    names = measured(model)
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    for name in names:
+        exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    session = ort.InferenceSession(exposed.SerializeToString())
+
+    def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for start in range(0, len(crops), BATCH):
+            yield from zip(names, session.run(names, {"faces": crops[start : start + BATCH]}), strict=True)
+
+    low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for name, tensor in values():
+        low[name], high[name] = min(low[name], float(tensor.min())), max(high[name], float(tensor.max()))
+    counts = {name: np.zeros(BINS) for name in names}
+    for name, tensor in values():
+        counts[name] += np.histogram(tensor[tensor != 0], BINS, (low[name], high[name]))[0]
+    return {name: Histogram(low[name], high[name], counts[name]) for name in names}
+
+
+def whole_range(seen: Histogram) -> Range:
+    """Everything seen."""
+    return seen.low, seen.high
+
+
+def percentile(share: float) -> Callable[[Histogram], Range]:
+    """All but the outermost values, ``share`` of them kept at either end."""
+
+    def choose(seen: Histogram) -> Range:
+        below = np.cumsum(seen.counts) / seen.counts.sum()
+        high = seen.middles[min(int(np.searchsorted(below, share)), BINS - 1)]
+        return (float(seen.middles[np.searchsorted(below, 1 - share)]) if seen.low < 0 else 0.0), float(high)
+
+    return choose
+
+
+def least_error(power: float) -> Callable[[Histogram], Range]:
+    """The part of the range that loses least, errors raised to ``power``."""
+
+    def choose(seen: Histogram) -> Range:
+        values, errors = seen.middles, {}
+        for part in np.linspace(0.3, 1, 60):
+            low, high = seen.low * part, seen.high * part
+            step = (high - low) / 255
+            rounded = np.clip(np.rint((values - low) / step), 0, 255) * step + low
+            errors[part] = float((seen.counts * np.abs(rounded - values) ** power).sum())
+        best = min(errors, key=errors.__getitem__)
+        return float(seen.low * best), float(seen.high * best)
+
+    return choose
+
+
+def entropy(seen: Histogram) -> Range:
+    """The range whose 256 levels tell most about the values; tensors that go below 0 keep everything."""
+    if seen.low < 0:
+        return whole_range(seen)
+    best, chosen = np.inf, BINS
+    for kept in range(256, BINS + 1, 32):
+        inside = seen.counts[:kept]
+        true = inside.copy()
+        true[-1] += seen.counts[kept:].sum()
+        level = np.arange(kept) * 256 // kept
+        filled = inside > 0
+        mean = np.bincount(level, inside, 256) / np.maximum(np.bincount(level, filled, 256), 1)
+        told = np.where(filled, mean[level], 0)
+        p, q = true / true.sum(), told / max(told.sum(), 1e-12)
+        there = p > 0
+        divergence = float((p[there] * np.log(p[there] / np.maximum(q[there], 1e-12))).sum())
+        if divergence < best:
+            best, chosen = divergence, kept
+    return 0.0, float(seen.high * chosen / BINS)
+
+
+METHODS: dict[str, Callable[[Histogram], Range]] = {
+    "min-max": whole_range,
+    "percentile 99.9": percentile(0.999),
+    "percentile 99.99": percentile(0.9999),
+    "percentile 99.999": percentile(0.99999),
+    "least squared error": least_error(2),
+    "least cubed error": least_error(3),
+    "entropy": entropy,
+}
+SHIPPED = "entropy"
+
+
+def embeddings(model: onnx.ModelProto, crops: Crops) -> NDArray[np.float32]:
+    """(N, D) unit rows."""
+    session = ort.InferenceSession(model.SerializeToString())
+    return np.asarray(session.run(None, {"faces": crops})[0], np.float32)
+
+
+def compare(model: onnx.ModelProto, seen: dict[str, Histogram], crops: Crops, centre: NDArray[np.float32]) -> None:
+    """Prints each method's cosine to the float network on these faces, as embeddings are compared: centred."""
+
+    def centred(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        moved = rows - centre
+        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
+
+    truth = centred(embeddings(model, crops))
+    for name, choose in METHODS.items():
+        small = quantize(model, {tensor: choose(histogram) for tensor, histogram in seen.items()})
+        cosines = (truth * centred(embeddings(small, crops))).sum(axis=1)
+        figures = {"faces": len(crops), "cosine": round(float(cosines.mean()), 5), "worst": round(cosines.min(), 5)}
+        print(json.dumps({"method": name, **figures}, default=float), flush=True)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--compare", action="store_true")
+    arguments = parser.parse_args()
+    data = arguments.shared / "data"
+    settings = {"embedder": MODEL}
+    with (
+        tempfile.TemporaryDirectory() as place,
+        System(load_config(None, {**settings, "gallery": f"{place}/g"})) as system,
+    ):
+        crops = labelled_crops(system, pictures(data / "detection"))
+        model = onnx.load(system.models.graphs(MODEL)[MODEL])
+        seen = observe(model, variants(crops))
+        print(f"{len(crops)} faces, {5 * len(crops)} crops", file=sys.stderr)
+        if arguments.compare:
+            others = [path for name in ("bbt_faceapi", "dlib_johns") for path in sorted((data / name).glob("*/*.*"))]
+            centre = system.embedder_spec.centre
+            assert centre is not None
+            compare(model, seen, central_crops(system, others), centre)
+            return
+    print(f"[{MODEL}.ranges]")
+    for name, histogram in seen.items():
+        low, high = METHODS[SHIPPED](histogram)
+        print(f'"{name}" = [{low:.4g}, {high:.4g}]')
+
+
+if __name__ == "__main__":
+    main()
