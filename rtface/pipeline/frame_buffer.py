@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from types import TracebackType
 
@@ -16,7 +17,11 @@ FILE_DEPTH = 4
 """Frames read ahead of the loop: decoding goes on while the loop works, and a 4K frame is 25 MB."""
 
 JOIN_S = 10.0
-"""Every read ends within 2 s (house rule), and streams may queue for OpenCV's lock on opening; longer is a bug."""
+"""Every read and every opening ends within 2 s (house rule), looking up a host's name apart; longer is a bug."""
+
+FASTEST_FPS = 240.0
+"""No camera is faster, nor is the loop. A live source that gives more (an HTTP stream without a pace, a fault) is read at
+this rate, or it would take the processor from the others; what it sends waits in the network, which slows it down."""
 
 
 class FrameBuffer:
@@ -28,8 +33,8 @@ class FrameBuffer:
         with condition:
             condition.wait_for(lambda: any(buffer.ready for buffer in buffers))
 
-    The condition is notified when a frame is there, when the source ends or fails, when its status changes, and on
-    ``close``.
+    The condition is notified when there is a frame where there was none, when the source ends or fails, when its status
+    changes, and on ``close``.
     """
 
     def __init__(self, source: FrameSource, condition: threading.Condition | None = None) -> None:
@@ -46,7 +51,7 @@ class FrameBuffer:
         self._dropped = 0
         self._error: BaseException | None = None
         self._finished = False
-        self._closed = False
+        self._closed = threading.Event()
         self._told_status = self.status
         self._thread: threading.Thread | None = None
 
@@ -75,18 +80,18 @@ class FrameBuffer:
     def ended(self) -> bool:
         """Nothing is left to take and nothing more will come."""
         with self.condition:
-            return self._closed or (self._finished and not self._frames and self._error is None)
+            return self._closed.is_set() or (self._finished and not self._frames and self._error is None)
 
     @property
     def ready(self) -> bool:
         """There is a reason to look: a frame, an error, the end, or a status not yet seen by ``take``."""
         with self.condition:
-            return bool(self._frames) or self._finished or self._closed or self.status != self._told_status
+            return bool(self._frames) or self._finished or self._closed.is_set() or self.status != self._told_status
 
     def start(self) -> None:
         """Begins to capture. A second call does nothing."""
         with self.condition:
-            if self._thread is not None or self._closed:
+            if self._thread is not None or self._closed.is_set():
                 return
             if hasattr(self.source, "on_status"):
                 self.source.on_status = self._wake
@@ -103,21 +108,29 @@ class FrameBuffer:
             self._told_status = self.status
             if self._frames:
                 frame = self._frames.popleft()
-                self.condition.notify_all()
+                if not self.source.live:  # its reader may wait for room
+                    self.condition.notify_all()
                 return frame
             error, self._error = self._error, None
         if error is not None:
             raise error
         return None
 
-    def close(self) -> None:
-        """Stops capturing, releases the source and waits for the thread. Frames not taken are gone."""
+    def stop(self) -> None:
+        """Stops capturing and releases the source without waiting for the thread; ``close`` has still to be called.
+
+        Hung cameras that are all stopped before the first is closed end within one limit, not one after another.
+        """
         with self.condition:
-            self._closed = True
+            self._closed.set()
             self._frames.clear()
             self.condition.notify_all()
+        self.source.close()
+
+    def close(self) -> None:
+        """Stops capturing, releases the source and waits for the thread. Frames not taken are gone."""
         try:
-            self.source.close()
+            self.stop()
         finally:
             thread = self._thread
             if thread is not None and thread is not threading.current_thread():
@@ -128,7 +141,8 @@ class FrameBuffer:
     def _capture(self) -> None:
         try:
             for frame in self.source.frames():
-                if not self._put(frame):
+                due = time.monotonic() + 1 / FASTEST_FPS
+                if not self._put(frame) or (self.source.live and self._closed.wait(due - time.monotonic())):
                     break
         except BaseException as error:  # nothing may be lost in a thread: take() raises it where somebody listens
             self._error = error
@@ -139,14 +153,16 @@ class FrameBuffer:
     def _put(self, frame: Frame) -> bool:
         """Hands over a frame; False once nobody wants any."""
         with self.condition:
+            self.condition.wait_for(lambda: self.source.live or self._closed.is_set() or len(self._frames) < self._room)
+            if self._closed.is_set():
+                return False
+            told = bool(self._frames)  # the loop has been woken for them and has not come yet
             if self.source.live and len(self._frames) >= self._room:
                 self._frames.popleft()
                 self._dropped += 1
-            self.condition.wait_for(lambda: self._closed or len(self._frames) < self._room)
-            if self._closed:
-                return False
             self._frames.append(frame)
-            self.condition.notify_all()
+            if not told:
+                self.condition.notify_all()
             return True
 
     def _wake(self) -> None:

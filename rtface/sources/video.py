@@ -130,7 +130,12 @@ class MediaClock:
 class LiveSource:
     """A camera or stream, which may go away and come back.
 
-    ``captured_at`` is ``time.monotonic`` at the grab.
+    ``captured_at`` and ``received_at`` are ``time.monotonic`` right after a picture was read and decoded. What came
+    before is in neither: exposure and encoding in the camera, the network, and of an H.264 stream one picture's time, for
+    FFmpeg knows a picture to be complete only when the next one begins.
+
+    Pictures have the size the stream had on connecting; should a camera change it without breaking off, OpenCV scales
+    them to that size and tells nobody.
 
     Attributes:
         status: "reconnecting" from the moment it is given up for lost until the next picture is there.
@@ -179,7 +184,10 @@ class LiveSource:
             yield Frame(image, index, now, now, self.name)
 
     def close(self) -> None:
-        """Ends ``frames``: a wait for the next try ends at once, a read or opening under way within its limit."""
+        """Ends ``frames``: a wait for the next try at once, a read or opening under way within its limit.
+
+        Does not wait for that; the device is released when the read comes back.
+        """
         self._closed.set()
         with self._swap:
             self._capture.close()
@@ -234,7 +242,7 @@ def _open_live(
     uri: str, target: int | str, timeout: float, backoff: tuple[float, float], why: Callable[[], str]
 ) -> LiveSource:
     def connect() -> Capture:
-        return Capture(target, timeout=timeout)
+        return Capture(target, timeout=timeout, live=True)
 
     capture = connect()
     if capture.read() is None:  # a busy camera opens, and gives nothing
