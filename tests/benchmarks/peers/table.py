@@ -71,7 +71,7 @@ def _process(standing: Standing) -> tuple[str, ...]:
         f"{median([report.peak_mb for report in reports]):.0f}",
         f"{median([report.load_seconds for report in reports]):.1f}",
         f"{median([report.enrol_seconds for report in reports]):.1f}",
-        str(sum(reports[0].enrolled.values())),
+        " + ".join(str(count) for count in reports[0].enrolled.values()),
     )
 
 
