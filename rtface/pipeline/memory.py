@@ -32,6 +32,7 @@ class TrackMemory:
         votes: embeddings counted since it began; the evidence forgets old ones.
         centroid: (D,) sum of its embeddings, not normalised; None before the first.
         thumbnail: (256,) its face in the frame before.
+        turn: number of the round in which its face was last cut out.
         broken: the face no longer looks like the frame before and has not been checked since.
     """
 
@@ -42,6 +43,7 @@ class TrackMemory:
     votes: int = 0
     centroid: NDArray[np.float32] | None = None
     thumbnail: NDArray[np.float32] | None = None
+    turn: int = 0
     broken: bool = False
 
     def look(self, thumbnail: NDArray[np.float32]) -> None:

@@ -19,8 +19,11 @@ from rtface.pipeline.memory import TrackMemory
 from rtface.pipeline.timing import Stopwatch
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
 
-EMBEDDINGS_A_FRAME = 4
-"""At most this many embeddings a frame, so that a crowd walking in costs many short frames and not one long one."""
+EMBEDDINGS_A_ROUND = 2
+LOOKS_A_ROUND = 4
+"""At most so many faces of all cameras are embedded at once, and cut out to be judged worth it, so that a crowd walking
+in costs many short rounds and not one long one. Faces take turns. Broken tracks are not held back: their names hang on
+it."""
 GALLERY_LOOK_S = 1.0
 """How often a change made by another process is looked for."""
 
@@ -56,6 +59,11 @@ class _Look:
     detection: Detection
     crop: Image
     quality: float
+
+    @property
+    def memory(self) -> TrackMemory:
+        """Of its track."""
+        return self.camera.memories[self.track.id]
 
 
 class Recognizer:
@@ -93,6 +101,7 @@ class Recognizer:
         self._full_look_s = full_look_s
         self._cameras: dict[str, _Camera] = {}
         self._looked_at_gallery = -np.inf
+        self._round = 0
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results for these frames, in their order; at most one frame a source."""
@@ -101,7 +110,7 @@ class Recognizer:
         tracks = [self._follow(frame, watch) for frame, watch in zip(frames, watches, strict=True)]
         shared = Stopwatch()
         with shared.stage("align"):
-            looks = [look for frame, seen in zip(frames, tracks, strict=True) for look in self._choose(frame, seen)]
+            looks = self._choose(frames, tracks)
         with shared.stage("recognize"):
             swapped = self._embed(looks)
         results = []
@@ -148,28 +157,34 @@ class Recognizer:
         camera = self._cameras[source] = _Camera(lookout, self._make_tracker(stills), rules)
         return camera
 
-    def _choose(self, frame: Frame, tracks: Sequence[Track]) -> list[_Look]:
-        """The faces of this frame worth an embedding: all broken ones, then those with the fewest votes."""
-        camera = self._cameras[frame.source]
+    def _choose(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[_Look]:
+        """The faces of this round worth an embedding: all broken ones, then those with the fewest votes."""
+        self._round += 1
         broken: list[_Look] = []
-        wanted: list[tuple[int, float, _Look]] = []
-        for track in tracks:
+        waiting: list[tuple[int, Frame, Track, Detection]] = []
+        for frame, track in ((frame, track) for frame, seen in zip(frames, tracks, strict=True) for track in seen):
             if track.detection is None or track.state is not TrackState.CONFIRMED:
                 continue
-            memory = camera.memories.setdefault(track.id, TrackMemory())
+            memory = self._cameras[frame.source].memories.setdefault(track.id, TrackMemory())
             memory.look(thumbnail(frame.image, track.detection.box))
-            if not memory.may_want_embedding(frame.captured_at, self._rules.confirm_s):
-                continue
-            look = self._look(camera, frame, track, track.detection)
             if memory.broken:
-                broken.append(look)
-            elif look.quality >= self._rules.min_quality and memory.wants_embedding(frame.captured_at, look.quality):
-                wanted.append((memory.votes, -look.quality, look))
-        wanted.sort(key=lambda entry: entry[:2])
-        return broken + [look for *_, look in wanted[: max(EMBEDDINGS_A_FRAME - len(broken), 0)]]
+                broken.append(self._look(frame, track, track.detection))
+            elif memory.may_want_embedding(frame.captured_at, self._rules.confirm_s):
+                waiting.append((memory.turn, frame, track, track.detection))
+        waiting.sort(key=lambda entry: entry[0])
+        looks = [self._look(*entry[1:]) for entry in waiting[:LOOKS_A_ROUND]]
+        wanted = [look for look in looks if self._is_wanted(look)]
+        wanted.sort(key=lambda look: (look.memory.votes, -look.quality))
+        return broken + wanted[: max(EMBEDDINGS_A_ROUND - len(broken), 0)]
 
-    def _look(self, camera: _Camera, frame: Frame, track: Track, detection: Detection) -> _Look:
+    def _is_wanted(self, look: _Look) -> bool:
+        good = look.quality >= self._rules.min_quality
+        return good and look.memory.wants_embedding(look.frame.captured_at, look.quality)
+
+    def _look(self, frame: Frame, track: Track, detection: Detection) -> _Look:
         crop = self._embedder.crop(frame.image, detection)
+        camera = self._cameras[frame.source]
+        camera.memories[track.id].turn = self._round
         return _Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
 
     def _embed(self, looks: Sequence[_Look]) -> dict[tuple[str, int], Track]:
@@ -182,7 +197,7 @@ class Recognizer:
         embeddings = self._embedder.embed(np.stack(crops))
         swapped = {}
         for look, embedding, verdict in zip(looks, embeddings, self._judge.vote(embeddings), strict=True):
-            memory = look.camera.memories[look.track.id]
+            memory = look.memory
             if memory.broken and memory.distance_to(embedding) > self._judge.limit:
                 track = look.camera.tracker.split(look.track.id)
                 swapped[look.frame.source, look.track.id] = track

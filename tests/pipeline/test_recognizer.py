@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtface.pipeline.judge import Judge, VoteRules
-from rtface.pipeline.recognizer import EMBEDDINGS_A_FRAME, Recognizer, TrackRules
+from rtface.pipeline.recognizer import EMBEDDINGS_A_ROUND, Recognizer, TrackRules
 from rtface.tracking.tracker import FaceTracker
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Image
 from tests.fakes import FakeDetector, FakeEmbedder, FakeGallery, detection, paint
@@ -133,8 +133,20 @@ def test_a_crowd_is_embedded_a_few_a_frame_and_everybody_gets_a_turn() -> None:
     world = World([crowd], {"Ada": ADA})
     image = paint({(int(d.box[0]), int(d.box[1])): 60 + 10 * i for i, d in enumerate(crowd)}, side=50)
     world.play([image] * 30)
-    assert max(world.embedder.batches) <= EMBEDDINGS_A_FRAME
+    assert max(world.embedder.batches) <= EMBEDDINGS_A_ROUND
     assert sum(world.embedder.batches) >= 10 * 3
+
+
+def test_cameras_share_the_embeddings_of_a_round_and_none_is_starved() -> None:
+    crowd = [detection(10 + 60 * i, 10, side=50) for i in range(5)]
+    world = World([crowd], {"Ada": ADA})
+    image = paint({(int(d.box[0]), int(d.box[1])): 60 + 10 * i for i, d in enumerate(crowd)}, side=50)
+    named = []
+    for i in range(40):
+        results = world.recognizer.process([Frame(image, i, i / 30, 0.0, f"camera {n}") for n in range(4)])
+        named = [people_of(result).count("Ada") for result in results]
+    assert max(world.embedder.batches) <= EMBEDDINGS_A_ROUND
+    assert named == [1, 1, 1, 1]
 
 
 def test_poor_faces_are_not_looked_at() -> None:
