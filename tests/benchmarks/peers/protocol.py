@@ -5,6 +5,7 @@ This file is imported in every peer's own environment: the standard library, num
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import resource
@@ -216,8 +217,16 @@ def perform(job: Job, open_peer: Callable[[Job], Peer], libraries: Sequence[str]
     enrolled = {name: peer.enrol(name, [Path(place) for place in places]) for name, places in job.people.items()}
     ready = time.perf_counter()
     clips = [watch(peer, clip, job.frames) for clip in job.clips]
-    versions = {library: importlib.metadata.version(library) for library in libraries}
-    return Report(loaded - begun, ready - loaded, enrolled, peak_mb(), peer.notes, versions, clips)
+    return Report(loaded - begun, ready - loaded, enrolled, peak_mb(), peer.notes, versions(libraries), clips)
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Of the distributions that are installed; OpenCV, for one, has several names."""
+    found = {}
+    for library in libraries:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[library] = importlib.metadata.version(library)
+    return found
 
 
 def peak_mb() -> float:
