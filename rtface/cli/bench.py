@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -40,6 +41,13 @@ def _size(_context: click.Context, _option: click.Parameter, value: str | None) 
     return size
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuses nan and inf, which pass every range of click's."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number to measure by.")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What is put before the recogniser.
@@ -48,6 +56,7 @@ class Load:
         uris: addresses of sources; none for an invented crowd.
         faces, size: of the crowd.
         cameras: crowds, or how many times each source is played.
+        still: the crowds' cameras do not move.
         paced: frames a second of each camera; None for flat out.
         repeated: whether what ends begins again.
     """
@@ -56,6 +65,7 @@ class Load:
     faces: int
     size: tuple[int, int]
     cameras: int
+    still: bool
     paced: float | None
     repeated: bool
 
@@ -64,13 +74,29 @@ class Load:
 @click.option(
     "--source", "uris", metavar="URI", multiple=True, help="As for rtface run; repeatable. Without any: demo."
 )
-@click.option("--paced", metavar="FPS", type=click.FloatRange(0, 240, min_open=True), help="Play it as a live camera.")
+@click.option(
+    "--paced",
+    metavar="FPS",
+    type=click.FloatRange(0, 240, min_open=True),
+    callback=_finite,
+    help="Play it as a live camera.",
+)
 @click.option("--max-frames", type=click.IntRange(2), help="Stop after this many frames.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after measuring for so long.")
-@click.option("--warmup", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds left out at first.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), callback=_finite, help="Stop after measuring for so long."
+)
+@click.option(
+    "--warmup",
+    type=click.FloatRange(0),
+    callback=_finite,
+    default=1.0,
+    show_default=True,
+    help="Seconds left out at first.",
+)
 @click.option("--faces", type=click.IntRange(1, 16), help="Invent a crowd of so many moving faces.")
 @click.option("--cameras", type=click.IntRange(1, 32), help="So many crowds, or copies of each source.")
 @click.option("--size", metavar="WxH", callback=_size, help="Of the crowd's pictures in px; 640x480 if not said.")
+@click.option("--still", is_flag=True, help="The crowd's camera stands still; otherwise it sways.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--plot", type=PATH, help="Draw ages, stages and memory into this .png, .pdf or .svg.")
 @settings_options
@@ -83,6 +109,7 @@ def command(
     faces: int | None,
     cameras: int | None,
     size: tuple[int, int] | None,
+    still: bool,
     as_json: bool,
     plot: Path | None,
     config: Path | None,
@@ -94,8 +121,8 @@ def command(
     the demo or a crowd plays as a live camera: a frame is due 30 times a second, its age counts from then whatever
     holds it up, the newest wins, and drops are counted. --seconds and --max-frames play a short file again and again.
 
-    With --faces or --size the picture is a crowd of real heads wandering about, the same in every run. Several
-    --cameras see different people and do not tick together.
+    With --faces, --size or --cameras the picture is a crowd of real heads wandering about, the same in every run,
+    before a camera that sways, or with --still does not. Several cameras see different people and tick apart.
 
     With --json one line: fps, frames (all), dropped, missed (due, but the source itself was too slow), stages_ms
     {stage: {p50, p95, p99}}, frame_age_ms {p50, p95, p99}, peak_rss_mb, seconds measured, warmup {seconds, frames,
@@ -103,9 +130,9 @@ def command(
     cores}, resources {first, last, most: {at, rss_mb, threads, handles}}. The warm-up counts in frames and nowhere
     else; a run that ends within it is told whole. resources.first is a minute later, or at once in a shorter run.
     """
-    if uris and (faces is not None or size is not None):
-        raise click.UsageError("--faces and --size invent pictures, --source brings its own: give one or the other.")
-    invented = not uris and any(wish is not None for wish in (faces, cameras, size))
+    if uris and (still or faces is not None or size is not None):
+        raise click.UsageError("--faces, --size and --still invent pictures, --source has its own: give one or other.")
+    invented = not uris and (still or any(wish is not None for wish in (faces, cameras, size)))
     if invented and seconds is None and max_frames is None:
         seconds = ENDLESS_S
     load = Load(
@@ -113,6 +140,7 @@ def command(
         faces or 1,
         size or (640, 480),
         cameras or 1,
+        still,
         paced,
         repeated=seconds is not None or max_frames is not None,
     )
@@ -192,7 +220,7 @@ def _open(load: Load) -> list[FrameSource]:
 def _invent(load: Load, number: int) -> FrameSource:
     from rtface.sources.load import synthetic
 
-    return synthetic.open(load.faces, load.size, camera=number)
+    return synthetic.open(load.faces, load.size, camera=number, still=load.still)
 
 
 def _play(load: Load, uri: str, number: int) -> FrameSource:
@@ -223,7 +251,8 @@ def _told(load: Load, sources: Sequence[FrameSource]) -> str:
     if load.uris:
         return ", ".join(source.name for source in sources) + pace
     width, height = load.size
-    cameras = "one camera" if load.cameras == 1 else f"{load.cameras} cameras"
+    kind = "fixed camera" if load.still else "camera"
+    cameras = f"one {kind}" if load.cameras == 1 else f"{load.cameras} {kind}s"
     return f"{cameras} of {width}x{height} with {load.faces} face{'s' if load.faces > 1 else ''}{pace}"
 
 

@@ -100,7 +100,7 @@ def _ages(over_time: Axes, histogram: Axes, trace: Trace, summary: Summary) -> N
     began, oldest = _beginning(trace, summary), 1.0
     for number, (source, points) in enumerate(sorted(trace.points.items())):
         seconds, ms = np.array(points[0]) - began, np.array(points[1])
-        counted, colour = seconds >= 0, f"C{number % 10}"
+        counted, colour = seconds > 0, f"C{number % 10}"
         over_time.plot(seconds[~counted], ms[~counted], ".", color="0.7", markersize=2)
         shown = np.flatnonzero(counted)[:: max(len(ms) // POINTS, 1)]
         over_time.plot(seconds[shown], ms[shown], ".", color=colour, markersize=3, label=source)
@@ -109,16 +109,17 @@ def _ages(over_time: Axes, histogram: Axes, trace: Trace, summary: Summary) -> N
             oldest = max(oldest, float(ms[counted].max()))
     _mark(over_time, histogram, summary.ages())
     over_time.set(xlabel="seconds since the warm-up", ylabel="frame age, ms", ylim=(0, HEADROOM * oldest))
-    over_time.legend(markerscale=4, loc="upper right", fontsize="small")
+    if trace.points:
+        over_time.legend(markerscale=4, loc="upper right", fontsize="small")
     histogram.set(xlabel="frames")
     histogram.tick_params(labelleft=False)
 
 
 def _beginning(trace: Trace, summary: Summary) -> float:
-    """The clock when what is counted began; the first frame where nothing is left out."""
+    """The clock when what is counted began: the warm-up's last frame, or just before the first where there is none."""
     if summary.left_out and summary.measured_from is not None:
         return summary.measured_from
-    return min((at[0] for at, _ in trace.points.values()), default=0.0)
+    return float(np.nextafter(min((at[0] for at, _ in trace.points.values()), default=0.0), -np.inf))
 
 
 def _mark(over_time: Axes, histogram: Axes, ages: Mapping[str, float]) -> None:
@@ -142,7 +143,8 @@ def _stages(axes: Axes, summary: Summary) -> None:
                 axes.barh([row], [ms], left=left, color=f"C{number % 10}", label=stage if row else None)
                 left += ms
     axes.set(xlabel="ms a frame, without waiting for one", yticks=range(len(bars)), yticklabels=list(bars))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    if bars["mean"]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
 def _memory(axes: Axes, summary: Summary) -> None:

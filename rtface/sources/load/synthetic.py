@@ -48,24 +48,27 @@ TURNS_A_SECOND = (0.10, 0.17)
 """How fast heads go round in their cells."""
 
 
-def open(faces: int = 1, size: tuple[int, int] = (640, 480), *, camera: int = 1) -> SyntheticSource:
+def open(
+    faces: int = 1, size: tuple[int, int] = (640, 480), *, camera: int = 1, still: bool = False
+) -> SyntheticSource:
     """A camera on a crowd, as fast as its frames are taken; endless.
 
     Args:
         faces: 1 to MOST_FACES.
         size: width and height in px.
         camera: from 1; each sees other people walk other ways.
+        still: the camera does not move, only the people do.
 
     Raises:
         SourceUnavailable: so many faces have no room in so small a picture, or the photo they come from is missing.
     """
     width = face_width(faces, size)
     if width < SMALLEST_PX:
+        crowd = f"{faces} face{'s' if faces > 1 else ''} in {size[0]}x{size[1]}"
         raise SourceUnavailable(
-            f"{faces} faces in {size[0]}x{size[1]} would be {width} px wide, and {SMALLEST_PX} is the least: "
-            "ask for fewer faces or a larger picture."
+            f"{crowd} would be {width} px wide, and {SMALLEST_PX} is the least: ask for fewer faces or larger pictures."
         )
-    return SyntheticSource(faces, size, camera)
+    return SyntheticSource(faces, size, camera, still=still)
 
 
 def face_width(faces: int, size: tuple[int, int]) -> int:
@@ -85,7 +88,7 @@ class SyntheticSource:
     stills = False
     status = "streaming"
 
-    def __init__(self, faces: int, size: tuple[int, int], camera: int) -> None:
+    def __init__(self, faces: int, size: tuple[int, int], camera: int, *, still: bool) -> None:
         """Draws everything that does not change from frame to frame."""
         self.name = f"synthetic-{camera}"
         self._size = size
@@ -93,6 +96,7 @@ class SyntheticSource:
         self._noise = _noise(size)
         self._canvas = np.empty((size[1], size[0], 3), np.uint8)
         self._camera = camera
+        self._still = still
         self._closed = threading.Event()
         self._walkers = _walkers(faces, size, camera)
 
@@ -110,9 +114,9 @@ class SyntheticSource:
         self._closed.set()
 
     def _draw(self, index: int) -> Image:
-        at = index / FPS
         width, height = self._size
-        left, top = _glide(self._background, self._size, at + self._camera)
+        moved = 0.0 if self._still else index / FPS
+        left, top = _glide(self._background, self._size, moved + self._camera)
         np.copyto(self._canvas, self._background[top : top + height, left : left + width])
         for walker in self._walkers:
             walker.draw(self._canvas, index)
