@@ -20,8 +20,8 @@ JOIN_S = 10.0
 """Every read and every opening ends within 2 s (house rule), looking up a host's name apart; longer is a bug."""
 
 FASTEST_FPS = 240.0
-"""No camera is faster, nor is the loop. A live source that gives more (an HTTP stream without a pace, a fault) is read at
-this rate, or it would take the processor from the others; what it sends waits in the network, which slows it down."""
+"""No camera is faster, nor is the loop. A live source that gives more (an HTTP stream without a pace, a fault) is read
+at this rate, or it would take the processor from the others; what it sends waits in the network and slows it down."""
 
 
 class FrameBuffer:

@@ -14,8 +14,8 @@ TIMEOUT_S = 2.0
 """The house's limit for one blocking read, and for opening a stream."""
 
 CAPTURE_OPTIONS = "rtsp_transport;tcp|fpsprobesize;2"
-"""TCP: over UDP a lost packet smears the picture until the next key frame. Two pictures tell the rate; FFmpeg would look
-at about 30, so that opening took 1 s at 30 frames a second and 2 s, the limit, at 15."""
+"""TCP: over UDP a lost packet smears the picture until the next key frame. Two pictures tell the rate; FFmpeg would
+look at about 30, so that opening took 1 s at 30 frames a second and 2 s, the limit, at 15."""
 
 LIVE_THREADS = 1
 """FFmpeg's decoder holds back one picture for each thread beyond the first: with 16, half a second at 30 a second."""

@@ -131,8 +131,8 @@ class LiveSource:
     """A camera or stream, which may go away and come back.
 
     ``captured_at`` and ``received_at`` are ``time.monotonic`` right after a picture was read and decoded. What came
-    before is in neither: exposure and encoding in the camera, the network, and of an H.264 stream one picture's time, for
-    FFmpeg knows a picture to be complete only when the next one begins.
+    before is in neither: exposure and encoding in the camera, the network, and of an H.264 stream one picture's time,
+    for FFmpeg knows a picture to be complete only when the next one begins.
 
     Pictures have the size the stream had on connecting; should a camera change it without breaking off, OpenCV scales
     them to that size and tells nobody.
