@@ -66,7 +66,7 @@ class ResourceLog:
     def _take(self, new: Sample) -> None:
         self.last = new
         if self.first is None or self.first.at < EARLY_S <= new.at:
-            self.first = new
+            self.first, self._most = new, None
         self._most = _larger(self._most, new)
         if new.rss_mb is not None:
             self._at.append(new.at)
@@ -83,7 +83,7 @@ class ResourceLog:
         return {"share": round(used / cores, 4), "cores_used": round(used, 3), "cores": cores}
 
     def as_json(self) -> dict[str, object]:
-        """{"first", "last", "most"}: {"at", "rss_mb", "threads", "handles"}; what is not known is null."""
+        """{"first", "last", "most"}: {"at", "rss_mb", "threads", "handles"}; unknown is null, most since first."""
         found = {"first": self.first, "last": self.last, "most": self._most}
         return {name: _plain(seen) for name, seen in found.items() if seen is not None}
 
