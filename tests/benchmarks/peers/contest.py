@@ -122,7 +122,7 @@ def turn(
             )
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or str(error)
-            raise RuntimeError(" / ".join(str(said).strip().splitlines()[-3:])) from error
+            raise RuntimeError(str(said).strip().splitlines()[-1]) from error
         return read_report(report.read_text(encoding="utf-8"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

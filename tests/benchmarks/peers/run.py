@@ -37,7 +37,10 @@ def arguments() -> argparse.Namespace:
         "--venvs", type=Path, help="where the peers' environments are kept; the user's cache by default"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of rtface's")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rounds < 1 or (options.frames is not None and options.frames < 1):
+        parser.error("--rounds and --frames must be at least 1")
+    return options
 
 
 def main() -> int:

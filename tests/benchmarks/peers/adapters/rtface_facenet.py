@@ -23,7 +23,8 @@ class Rtface:
         settings: dict[str, Any] = {"gallery": Path(job.folder) / "gallery.db", "embedder": embedder, **job.settings}
         self._system = rtface.open(**settings)
         _ = self._system.detector, self._system.embedder  # loaded now, so that enrolment is not charged with it
-        self.notes = [f"settings {job.settings}"] if job.settings else []
+        self.notes = [f"precision {self._system.config.precision}"]
+        self.notes += [f"settings {job.settings}"] if job.settings else []
 
     def enrol(self, name: str, pictures: Sequence[Path]) -> int:
         return sum(outcome.accepted for outcome in self._system.enroll(name, pictures))
