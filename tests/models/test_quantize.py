@@ -19,7 +19,7 @@ from rtface.errors import ModelBroken
 from rtface.interfaces import Backend
 from rtface.models import facenet
 from rtface.models.graph import GraphBuilder
-from rtface.models.quantize import WEIGHT_LIMIT, measured, quantize, unsigned_grid, weight_grid
+from rtface.models.quantize import WEIGHT_LIMIT, measured, quantize, round_rows, unsigned_grid, weight_grid
 from tests.models.given import faces, noise, opened, spec, weights
 
 SIDE, CHANNELS = 12, 8
@@ -64,15 +64,35 @@ def test_grid_holds_its_range_and_nothing_exactly(low: float, high: float) -> No
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-4, 10))
-@settings(max_examples=25)
-def test_weights_are_the_nearest_on_their_channels_grid(seed: int, spread: float) -> None:
+@settings(max_examples=25, deadline=None)
+def test_weights_are_a_step_off_at_most_and_kernels_keep_their_sums(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     weight = (rng.normal(size=(3, 4, 2, 2)) * spread * np.array([1, 0.01, 30]).reshape(3, 1, 1, 1)).astype(np.float32)
     whole, scales, _ = weight_grid(weight, np.zeros(3, np.float32), 0.02)
-    for channel, row, unit in zip(weight, whole, scales, strict=True):
-        grid = np.arange(-WEIGHT_LIMIT, WEIGHT_LIMIT + 1) * np.float64(unit)
-        for value, index in zip(channel.ravel(), row.ravel(), strict=True):
-            assert abs(value - index * np.float64(unit)) <= np.abs(grid - value).min() + 1e-6 * abs(value)
+    assert np.abs(whole.astype(int)).max() <= WEIGHT_LIMIT
+    for channel, row, unit in zip(weight.astype(np.float64), whole, scales.astype(np.float64), strict=True):
+        errors = row - channel / unit
+        assert np.abs(errors).max() < 1.0001
+        assert np.abs(errors.sum(axis=(1, 2))).max() < 0.5001
+
+
+def best_rounding(row: NDArray[np.float64]) -> float:
+    """Least squared error of all ways up or down that keep the row's sum to half a unit."""
+    errors = []
+    for ends in itertools.product((0, 1), repeat=len(row)):
+        candidate = np.floor(row) + ends
+        if abs((candidate - row).sum()) <= 0.5 + 1e-9:
+            errors.append(float(((candidate - row) ** 2).sum()))
+    return min(errors)
+
+
+@given(st.lists(st.floats(-60, 60), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_rounding_together_is_the_best_there_is(row: list[float]) -> None:
+    values = np.array(row)
+    rounded = round_rows(values[None])[0]
+    assert abs((rounded - values).sum()) <= 0.5 + 1e-9
+    assert ((rounded - values) ** 2).sum() <= best_rounding(values) + 1e-9
 
 
 def test_bias_is_kept_to_half_a_step_of_the_sum() -> None:
