@@ -101,7 +101,9 @@ class Summary:
             self._warmup = (self._last - self._first, self.frames, self.dropped)
             self._restart(self._last)  # this very result ends a period that began with the one before
         self.frames += 1
-        camera = self._cameras.setdefault(result.frame.source, _Camera())
+        camera = self._cameras.get(result.frame.source)
+        if camera is None:
+            camera = self._cameras[result.frame.source] = _Camera()
         camera.dropped = result.dropped
         self._measured += 1
         if self._began is None:

@@ -3,8 +3,8 @@
     python tests/benchmarks/endurance.py [--minutes 30] [--paced 30] [--faces 1] [--cameras 1] [--size 640x480]
                                          [--source CLIP] [--plot endurance.png] [--set key=value]
 
-Runs ``rtface bench`` in a process of its own. One JSON line: its report with ``failures``, a list of sentences. Exit code
-1 when there is one.
+Runs ``rtface bench`` in a process of its own. One JSON line: its report with ``failures``, a list of sentences.
+Exit code 1 when there is one.
 """
 
 from __future__ import annotations

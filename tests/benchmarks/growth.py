@@ -125,7 +125,7 @@ def draw(path: Path, measured: dict[str, dict[int, Row]]) -> None:
         for key in keys:
             axes.plot(list(rows), [row[key] for row in rows.values()], "o-", label=key)
         axes.set(xlabel=across, ylabel=up, xticks=list(rows))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(row[key] for row in rows.values() for key in keys))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=110)
