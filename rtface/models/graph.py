@@ -88,20 +88,23 @@ class GraphBuilder:
         return self.node("Relu", [x], name)
 
     def prelu(self, x: str, name: str, slope: NDArray[np.floating]) -> str:
-        """x where positive, slope * x elsewhere, as ``slope * x + (1 - slope) * max(x, 0)``.
+        """x where positive, slope * x elsewhere, as ``slope * x + max((1 - slope) * x, 0)``.
 
-        ONNX Runtime runs these four plain operators in half the time of its PRelu (SFace: 14 against 28 ms of processor
-        time on one thread), to the same numbers within rounding.
+        ONNX Runtime runs this as two convolutions of one pixel, the one with its Relu and the other with its sum, and
+        stays in its blocked layout; its PRelu does not.
 
         Args:
             x: (N, C, H, W), or (N, C) if ``slope`` is (C,).
             name: of the result.
-            slope: (C, 1, 1) or (C,), of any sign.
+            slope: (C, 1, 1) or (C,), of any sign; up to 1 where it is to be fast.
         """
-        bent = self.node("Mul", [x, self.weight(f"{name}/slope", slope)], f"{name}/line")
+        line = self.node("Mul", [x, self.weight(f"{name}/slope", slope)], f"{name}/line")
         rest = self.weight(f"{name}/rest", np.float32(1) - slope)
-        positive = self.node("Mul", [self.node("Relu", [x], f"{name}/relu"), rest], f"{name}/positive")
-        return self.node("Add", [bent, positive], name)
+        if (slope <= 1).all():
+            positive = self.node("Relu", [self.node("Mul", [x, rest], f"{name}/above")], f"{name}/positive")
+        else:
+            positive = self.node("Mul", [self.node("Relu", [x], f"{name}/relu"), rest], f"{name}/positive")
+        return self.node("Add", [line, positive], name)
 
     def twice(self, x: str, name: str) -> str:
         """Twice as high and wide, each value repeated, whatever the size: what feature pyramids do."""
