@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rtface.errors import SourceUnavailable
@@ -24,6 +25,10 @@ BACKOFF_S = (1.0, 30.0)
 FAILED_READS = 8
 """Failures in a row that a live source shrugs off: a packet lost on the way spoils a picture or two, not the stream."""
 
+FIRST_PICTURE_S = 12.0
+"""Decoding begins at a key frame. Cameras that save bandwidth send one every 10 s, and a restreamer (MediaMTX, go2rtc)
+none for a newcomer: so long a new connection may take to its first picture."""
+
 DAMAGED_READS = 64
 """The same for a file that promises more: OpenCV itself gives up on one picture after 64 bad packets."""
 
@@ -34,22 +39,31 @@ FALLBACK_FPS = 25.0
 """For files that do not say; PAL's."""
 
 
-def open(uri: str, *, timeout: float = TIMEOUT_S, backoff: tuple[float, float] = BACKOFF_S) -> LiveSource | FileSource:
+def open(
+    uri: str,
+    *,
+    timeout: float = TIMEOUT_S,
+    backoff: tuple[float, float] = BACKOFF_S,
+    first_picture: float = FIRST_PICTURE_S,
+) -> LiveSource | FileSource:
     """A camera ("0", "/dev/video0"), a stream ("rtsp://...") or a file.
 
     Args:
         uri: its address.
         timeout: seconds that opening and one read may take.
         backoff: first and longest wait in seconds before a lost camera or stream is tried again.
+        first_picture: seconds that a stream's first picture may take once it is connected.
 
     Raises:
         SourceUnavailable: it cannot be opened, or gives no picture.
     """
     number = uri.removeprefix("/dev/video")
     if number.isdigit():
-        return _open_live(uri, int(number), timeout, backoff, lambda: why_no_camera(int(number)))
+        patience = Patience(timeout, timeout, backoff)
+        return _open_live(uri, int(number), patience, lambda: why_no_camera(int(number)))
     if "://" in uri:
-        return _open_live(uri, uri, timeout, backoff, lambda: why_no_stream(uri, timeout))
+        patience = Patience(timeout, first_picture, backoff)
+        return _open_live(uri, uri, patience, lambda: why_no_stream(uri, timeout))
     return _open_file(uri, timeout)
 
 
@@ -127,6 +141,21 @@ class MediaClock:
         return self._last
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a live source is waited for, in seconds.
+
+    Attributes:
+        picture: without a picture after which it is given up for lost; the limit of one read, too.
+        first_picture: the same for the first picture of a new connection, if longer.
+        backoff: first and longest wait before the next try.
+    """
+
+    picture: float
+    first_picture: float
+    backoff: tuple[float, float]
+
+
 class LiveSource:
     """A camera or stream, which may go away and come back.
 
@@ -145,34 +174,28 @@ class LiveSource:
     live = True
     stills = False
 
-    def __init__(
-        self,
-        name: str,
-        capture: Capture,
-        connect: Callable[[], Capture],
-        *,
-        timeout: float,
-        backoff: tuple[float, float],
-    ) -> None:
-        """Takes over an open capture.
+    def __init__(self, name: str, connect: Callable[[], Capture], patience: Patience) -> None:
+        """Connects; see ``gives_pictures``.
 
         Args:
             name: without secrets.
-            capture: open.
-            connect: opens it anew; the result may turn out not to be open.
-            timeout: seconds without a picture after which it is given up for lost.
-            backoff: first and longest wait in seconds.
+            connect: opens it, and opens it anew; the result may turn out not to be open.
+            patience: how long to wait for what.
         """
         self.name = name
         self.status = "streaming"
         self.on_status: Callable[[], None] | None = None
-        self._capture = capture
         self._connect = connect
-        self._timeout = timeout
-        self._backoff = backoff
-        self._delay = backoff[0]
+        self._patience = patience
+        self._delay = patience.backoff[0]
         self._closed = threading.Event()
         self._swap = threading.Lock()
+        self._capture = connect()
+        self._new_until = time.monotonic() + patience.first_picture
+
+    def gives_pictures(self) -> bool:
+        """Reads one, which ``frames`` will not give: a camera in use by others opens, and gives nothing."""
+        return self._read() is not None
 
     def frames(self) -> Iterator[Frame]:
         """Pictures until closed; while the camera is away this waits, and tries again."""
@@ -197,7 +220,7 @@ class LiveSource:
         while not self._closed.is_set():
             image = self._read()
             if image is not None:
-                self._delay = self._backoff[0]
+                self._delay = self._patience.backoff[0]
                 self._tell("streaming")
                 return image
             if not self._closed.is_set():
@@ -206,22 +229,26 @@ class LiveSource:
         return None
 
     def _read(self) -> Image | None:
-        deadline = time.monotonic() + self._timeout
+        deadline = max(time.monotonic() + self._patience.picture, self._new_until)
         for _ in range(FAILED_READS):
             image = self._capture.read()
-            if image is not None or self._closed.is_set() or time.monotonic() >= deadline:
+            if image is not None:
+                self._new_until = 0.0
                 return image
+            if not self._capture.is_open or time.monotonic() >= deadline:
+                break
         return None
 
     def _reconnect(self) -> None:
         """One wait and one try."""
         self._capture.close()
         self._closed.wait(self._delay)
-        self._delay = min(2 * self._delay, self._backoff[1])
+        self._delay = min(2 * self._delay, self._patience.backoff[1])
         if self._closed.is_set():
             return
         log.debug("trying %s again", self.name)
         capture = self._connect()
+        self._new_until = time.monotonic() + self._patience.first_picture
         with self._swap:
             self._capture = capture
             if self._closed.is_set():
@@ -238,18 +265,13 @@ class LiveSource:
             self.on_status()
 
 
-def _open_live(
-    uri: str, target: int | str, timeout: float, backoff: tuple[float, float], why: Callable[[], str]
-) -> LiveSource:
-    def connect() -> Capture:
-        return Capture(target, timeout=timeout, live=True)
-
-    capture = connect()
-    if capture.read() is None:  # a busy camera opens, and gives nothing
-        capture.close()
+def _open_live(uri: str, target: int | str, patience: Patience, why: Callable[[], str]) -> LiveSource:
+    source = LiveSource(mask(uri), lambda: Capture(target, timeout=patience.picture, live=True), patience)
+    if not source.gives_pictures():
+        source.close()
         kind = "stream" if isinstance(target, str) else "camera"
         raise SourceUnavailable(f"The {kind} {mask(uri)} cannot be opened: {why()}.")
-    return LiveSource(mask(uri), capture, connect, timeout=timeout, backoff=backoff)
+    return source
 
 
 def _open_file(uri: str, timeout: float) -> FileSource:

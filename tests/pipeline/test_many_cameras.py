@@ -181,7 +181,7 @@ def server(films: dict[str, Path]) -> Iterator[Server]:
 
 
 def test_three_real_streams_go_on_while_one_of_them_is_away(server: Server) -> None:
-    cameras = [open_video(server.uri(mount), timeout=1.0, backoff=(0.05, 0.2)) for mount in "abc"]
+    cameras = [open_video(server.uri(mount), timeout=2.0, backoff=(0.05, 0.2), first_picture=0.0) for mount in "abc"]
     a, b, c = (camera.name for camera in cameras)
     told: list[EventKind] = []
     seen: dict[str, list[int]] = {a: [], b: [], c: []}

@@ -52,13 +52,17 @@ def number(image: Image) -> int:
     return int((image[np.ix_(rows, columns)][..., 1].ravel() > 128) @ (1 << np.arange(BITS)))
 
 
-def film(path: Path, count: int, width: int, height: int) -> Path:
-    """An H.264 stream with a key frame every 10 pictures, no B frames, as a camera sends it."""
+def film(path: Path, count: int, width: int, height: int, key_frames: int = 10) -> Path:
+    """An H.264 stream with a key frame every so many pictures, no B frames, as a camera sends it."""
     size = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-i", "-"]
-    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-pix_fmt", "yuv420p"]
-    detail = ["-x264-params", "aud=1:repeat-headers=1:sliced-threads=0", "-f", "h264"]
+    x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"]
+    detail = f"aud=1:repeat-headers=1:sliced-threads=0:scenecut=0:keyint={key_frames}"
     pictures = b"".join(picture(place, width, height).tobytes() for place in range(count))
-    subprocess.run(["ffmpeg", "-v", "error", *size, *x264, *detail, str(path)], input=pictures, check=True)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", *size, *x264, "-x264-params", detail, "-f", "h264", str(path)],
+        input=pictures,
+        check=True,
+    )
     return path
 
 
@@ -130,7 +134,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Films of 900 pictures: "small" 160x120 and "wide" 320x120."""
+    """Films of 900 pictures: "small" 160x120, "wide" 320x120, and "rare", whose key frames are 90 pictures apart."""
     lack = missing()
     if lack:
         pytest.skip(lack)
@@ -138,6 +142,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "small": film(folder / "small.h264", 900, 160, 120),
         "wide": film(folder / "wide.h264", 900, 320, 120),
+        "rare": film(folder / "rare.h264", 900, 160, 120, key_frames=90),
     }
 
 
