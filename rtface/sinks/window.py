@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -25,20 +26,30 @@ PAUSE = ord(" ")
 PAUSED_LOOK_MS = 50
 """How often a paused window looks at its keys: soon enough for a hand, cheap enough to do nothing."""
 
+SHARE = 0.2
+"""Of the loop's time, what all windows together may take for drawing and showing; frames they have no time for are not
+shown. One at 640x480 takes 3.3 ms, at 1280x720 5.8 ms (Qt under Xvfb, two cores of an EPYC)."""
+
 TRIAL_S = 20.0
 """A trial window takes half a second; a display that needs longer than this is of no use."""
 
 _TRIAL = "import cv2; cv2.namedWindow('rtface', cv2.WINDOW_NORMAL); cv2.pollKey(); cv2.destroyAllWindows()"
 
 
-def open(draw: Callable[[FrameResult], Image] | None = None, *, folder: Path | None = None) -> WindowSink:
+def open(
+    draw: Callable[[FrameResult], Image] | None = None,
+    *,
+    folder: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> WindowSink:
     """Windows on this computer's display. Ask ``unavailable`` first; to be used on the main thread only.
 
     Args:
         draw: what to show of a result; an ``Overlay`` of its own if None.
         folder: for snapshots; the current one if None.
+        clock: gives seconds.
     """
-    return WindowSink(draw or Overlay(), folder or Path())
+    return WindowSink(draw or Overlay(), folder or Path(), clock)
 
 
 def unavailable() -> str | None:
@@ -71,22 +82,28 @@ class WindowSink:
     A pause holds every source: live ones go on dropping frames, which their buffers count, files wait.
     """
 
-    def __init__(self, draw: Callable[[FrameResult], Image], folder: Path) -> None:
+    def __init__(self, draw: Callable[[FrameResult], Image], folder: Path, clock: Callable[[], float]) -> None:
         """Opens nothing yet."""
         self._draw = draw
         self._folder = folder
+        self._clock = clock
         self._windows: list[str] = []
+        self._due: dict[str, float] = {}
+        self._shown: Image | None = None
 
     def write(self, result: FrameResult) -> bool:
-        """Shows a result; False once the user wants to stop: a key, or the window's X."""
-        if result.repeated:
-            return self._poll(None)
-        picture = self._draw(result)
+        """Shows a result if there is time for it; False once the user wants to stop: a key, or the window's X."""
         name = f"rtface {result.frame.source}"
+        began = self._clock()
+        if result.repeated or began < self._due.get(name, began):
+            return not self._windows or self._obey(cv2.pollKey())
+        self._shown = self._draw(result)
         if name not in self._windows:
-            self._open(name, picture)
-        cv2.imshow(name, picture)
-        return self._poll(picture)
+            self._open(name, self._shown)
+        cv2.imshow(name, self._shown)
+        key = cv2.pollKey()  # paints
+        self._due[name] = began + (self._clock() - began) * len(self._windows) / SHARE
+        return self._obey(key)
 
     def close(self) -> None:
         """Closes the windows."""
@@ -101,18 +118,15 @@ class WindowSink:
         cv2.resizeWindow(name, picture.shape[1], picture.shape[0])
         self._windows.append(name)
 
-    def _poll(self, picture: Image | None) -> bool:
-        """Obeys the keys; comes back when no pause is on. False asks to stop."""
-        if not self._windows:
-            return True
+    def _obey(self, key: int) -> bool:
+        """Does what a key says; comes back when no pause is on. False asks to stop."""
         paused = False
-        key = cv2.pollKey()
         while True:
             sign = key & 0xFF if key >= 0 else None
             if sign in QUIT or self._shut():
                 return False
-            if sign in SNAPSHOT and picture is not None:
-                self._snapshot(picture)
+            if sign in SNAPSHOT and self._shown is not None:
+                self._snapshot(self._shown)
             paused ^= sign == PAUSE
             if not paused:
                 return True

@@ -60,7 +60,7 @@ class Highgui:
 def windows(monkeypatch: pytest.MonkeyPatch, keys: str, folder: Path) -> tuple[Highgui, window.WindowSink]:
     gui = Highgui(keys)
     monkeypatch.setattr(window, "cv2", gui)
-    return gui, window.open(folder=folder)
+    return gui, window.open(folder=folder, clock=lambda: 0.0)
 
 
 @pytest.mark.parametrize("key", ["q", "Q", "\x1b"])
@@ -79,6 +79,36 @@ def test_each_source_has_a_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert len(gui.shown) == 6
     sink.close()
     assert gui.open == []
+
+
+def test_windows_take_no_more_than_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gui, now = Highgui(), 0.0
+    monkeypatch.setattr(window, "cv2", gui)
+
+    def slow(shown: FrameResult) -> Image:
+        nonlocal now
+        now += 0.004
+        return shown.frame.image
+
+    sink = window.open(slow, folder=tmp_path, clock=lambda: now)
+    for index in range(1000):
+        sink.write(result(index, source="door"))
+        sink.write(result(index, source="yard"))
+        now += 0.001
+    assert gui.shown.count("rtface door") == pytest.approx(gui.shown.count("rtface yard"), abs=1)
+    assert len(gui.shown) * 0.004 == pytest.approx(window.SHARE * now, rel=0.1)
+
+
+def test_keys_are_obeyed_between_two_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gui = Highgui(".sq")
+    monkeypatch.setattr(window, "cv2", gui)
+    times = iter([0.0, 1.0])
+    sink = window.open(lambda shown: shown.frame.image, folder=tmp_path, clock=lambda: next(times, 2.0))
+    assert sink.write(result(0))
+    assert sink.write(result(1))
+    assert not sink.write(result(2))
+    assert len(gui.shown) == 1
+    assert len(list(tmp_path.glob("*.png"))) == 1
 
 
 def test_closing_a_window_by_its_x_asks_to_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
