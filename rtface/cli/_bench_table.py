@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
+WIDEST = 32
+"""Letters of a source's name that leave room for its figures in 80 columns."""
+
+
 def show(report: Mapping[str, Any]) -> None:
     """Prints ``Summary.as_json`` as tables."""
     from rich.console import Console
@@ -51,7 +55,8 @@ def _sources(sources: Mapping[str, Any]) -> Any:
         column.justify = "right"
     for name, seen in sources.items():
         ages = (f"{ms:.1f}" for ms in seen["frame_age_ms"].values())
-        table.add_row(name, f"{seen['fps']:.1f}", str(seen["dropped"]), *ages)
+        end = name if len(name) <= WIDEST else f"...{name[3 - WIDEST :]}"  # what tells paths apart is at their end
+        table.add_row(end, f"{seen['fps']:.1f}", str(seen["dropped"]), *ages)
     return table
 
 

@@ -85,7 +85,7 @@ def draw(path: Path, trace: Trace, summary: Summary, *, title: str) -> None:
     _ages(over_time, figure.add_subplot(grid[0, 1], sharey=over_time), trace, summary)
     _stages(figure.add_subplot(grid[1, :]), summary)
     _memory(figure.add_subplot(grid[2, :]), summary)
-    figure.suptitle(title)
+    figure.suptitle(title, wrap=True)
     beside = path.with_name(f".{path.name}.part")
     try:
         figure.savefig(beside, format=path.suffix[1:].lower(), dpi=110)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,6 +191,22 @@ def test_what_cannot_be_done_is_told_before_anything_is_measured(
     assert (ended.code, ended.out) == (1, "")
     assert told in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_measurement_and_leaves_its_figures(
+    rtface: Rtface, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FakeSystem.stream_from
+
+    def interrupted(self: FakeSystem, *words: Any, **options: Any) -> Generator[FrameResult, None, None]:
+        yield from islice(whole(self, *words, **options), 12)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeSystem, "stream_from", interrupted)
+    ended = rtface("bench", "--json", "--faces", "1", "--seconds", "3600")
+    assert ended.code == 0
+    assert ended.records[0]["frames"] == 12
+    assert "Stopped." in ended.err
 
 
 def test_one_line_of_json_and_nothing_else_goes_to_standard_output(rtface: Rtface, quick: None) -> None:
