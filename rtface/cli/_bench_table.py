@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-
 WIDEST = 32
 """Letters of a source's name that leave room for its figures in 80 columns."""
 
