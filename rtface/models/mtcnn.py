@@ -9,7 +9,7 @@ Source: Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask C
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,11 @@ MEAN, SCALE = 127.5, 1 / 128
 """The input's normalisation, RGB; every first convolution runs without padding, so it can swallow it."""
 
 STAGES = ("pnet", "rnet", "onet")
+
+BLOCK = 16
+"""Channels come in whole blocks, filled up with zeros: ONNX Runtime's blocked layout has blocks of 16 (AVX-512) or 8
+(AVX2) and is left and entered again around every layer that has others. R-Net takes 7.7 instead of 11.9 ms so (210
+crops, 2-core AMD EPYC, AVX-512)."""
 
 
 def build(weights: Mapping[str, Path], spec: ModelSpec) -> dict[str, onnx.ModelProto]:
@@ -111,25 +116,37 @@ class _Stage:
 
     def _trunk(self, x: str) -> tuple[str, Layer]:
         """Convolutions with their PReLU and pooling; also gives the last of the convolutions."""
-        layers = list(self._network.layers.values())
+        network = self._network
         last: Layer | None = None
-        for layer, following in pairwise(layers):
-            if layer.op == "Conv" and following.op == "PRelu":
-                x = self._convolution(x, layer, following)
-                last = layer
-            elif layer.op == "MaxPool":
-                x = self._pool(x, layer)
+        sign = np.ones(3, np.float32)
+        for layer in network.layers.values():
+            following = network.users(layer.output)
+            if layer.op != "Conv" or following[0].op != "PRelu":
+                continue
+            weight, bias = self._upright(layer)
+            if last is None:
+                weight, bias = fold_input(weight, bias, mean=MEAN, scale=SCALE, swap=True)
+            whole = in_blocks(weight, bias, network.floats(following[0].inputs[1]).ravel(), sign)
+            pool = next((user for user in network.users(following[0].output) if user.op == "MaxPool"), None)
+            x, sign = self._bent(x, layer.name, whole, pool)
+            last = layer
         if last is None:
             raise ValueError("no convolution")
         return x, last
 
-    def _convolution(self, x: str, layer: Layer, bend: Layer) -> str:
-        weight, bias = self._upright(layer)
-        slope = self._network.floats(bend.inputs[1]).ravel()
-        if layer.inputs[0].startswith("adjusted_input"):
-            weight, bias = fold_input(weight, bias, mean=MEAN, scale=SCALE, swap=True)
-        made = self._builder.conv(x, layer.name, weight, bias)
-        return self._builder.prelu(made, bend.name, slope.reshape(-1, 1, 1))
+    def _bent(self, x: str, name: str, layer: Bent, pool: Layer | None) -> tuple[str, Floats]:
+        """A convolution with its PReLU and the pooling behind it; also what the next layer has to multiply it by."""
+        builder = self._builder
+        behind = None if pool is None else bent_behind_pooling(layer)
+        if pool is not None and behind is not None:
+            nothing = np.zeros(len(behind.sign), np.float32)
+            x = self._pool(builder.conv(x, name, behind.weight, behind.bias), pool)
+            bend = builder.relu(builder.conv(x, f"{name}/bend", behind.bend, nothing), f"{name}/bent")
+            line = builder.conv(x, f"{name}/line", behind.line, nothing)
+            return builder.node("Add", [line, bend], f"{name}/prelu"), behind.sign
+        x = builder.conv(x, name, layer.weight, layer.bias)
+        x = builder.prelu(x, f"{name}/prelu", layer.slope.reshape(-1, 1, 1))
+        return x if pool is None else self._pool(x, pool), np.ones(len(layer.slope), np.float32)
 
     def _pool(self, x: str, layer: Layer) -> str:
         # The file's SAME_UPPER and VALID come to the same here: windows that hang over the right and bottom edges.
@@ -161,3 +178,70 @@ class _Stage:
     def _difference(weight: Floats, bias: Floats) -> tuple[Floats, Floats]:
         """A softmax over (no face, face) as one logit."""
         return weight[1:2] - weight[0:1], bias[1:2] - bias[0:1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bent:
+    """A convolution and the slopes of its PReLU: weight (O, I, kH, kW), bias (O,), slope (O,)."""
+
+    weight: Floats
+    bias: Floats
+    slope: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BentBehindPooling:
+    """The same with the PReLU behind a pooling: conv, pool, then ``sign * prelu = line x + max(bend x, 0)``.
+
+    Attributes:
+        weight, bias: of the convolution.
+        line, bend: (O, O, 1, 1), convolutions of one pixel.
+        sign: (O,), 1 or -1.
+    """
+
+    weight: Floats
+    bias: Floats
+    line: Floats
+    bend: Floats
+    sign: Floats
+
+
+def in_blocks(weight: Floats, bias: Floats, slope: Floats, sign: Floats) -> Bent:
+    """A layer filled up to whole blocks of channels.
+
+    Args:
+        weight: (O, I, kH, kW).
+        bias, slope: (O,).
+        sign: (J,), J at least I: what each channel of the input has to be multiplied by.
+    """
+    used, inputs = weight.shape[:2]
+    channels = -(-used // BLOCK) * BLOCK
+    whole = np.zeros((channels, len(sign), *weight.shape[2:]), np.float32)
+    whole[:used, :inputs] = weight * sign[:inputs].reshape(-1, 1, 1)
+    filled = [np.concatenate([values, np.zeros(channels - used, np.float32)]) for values in (bias, slope)]
+    return Bent(whole, *filled)
+
+
+def bent_behind_pooling(layer: Bent) -> BentBehindPooling | None:
+    """A layer whose greatest values are taken before they are bent: a quarter of the work, the same result.
+
+    Of slope a from 0 PReLU rises, so the greatest value stays the greatest: a v + max((1 - a) v, 0), and for a above 1
+    the negative of that with its sign turned. Of slope a below 0 PReLU is max(v, a v): a channel that only fills its
+    block holds a v, and the greater of the two greatest is the result.
+
+    Returns:
+        None when too few channels are free for that.
+    """
+    free = np.flatnonzero(~layer.weight.any(axis=(1, 2, 3)))
+    falling = np.flatnonzero(layer.slope < 0)
+    if len(free) < len(falling):
+        return None
+    twins = free[: len(falling)]
+    weight, bias, slope = layer.weight.copy(), layer.bias.copy(), layer.slope
+    weight[twins] = weight[falling] * slope[falling].reshape(-1, 1, 1, 1)
+    bias[twins] = bias[falling] * slope[falling]
+    sign = np.where(slope > 1, -1, 1).astype(np.float32)
+    line, bend = np.diag(slope * sign), np.diag((1 - slope) * sign)
+    line[falling, falling], bend[falling, falling], bend[falling, twins] = 1, -1, 1
+    bend[free] = 0
+    return BentBehindPooling(weight, bias, line[:, :, None, None], bend[:, :, None, None], sign)

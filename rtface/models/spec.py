@@ -26,11 +26,11 @@ class Revision:
 
 BUILDERS: dict[str, Revision] = {
     "facenet": Revision(1, 1),
-    "sface": Revision(1, 1),
+    "sface": Revision(2, 1),
     "onnx_embedder": Revision(1, 1),
     "yunet": Revision(1, 1),
     "scrfd": Revision(1, 1),
-    "mtcnn": Revision(1, 1),
+    "mtcnn": Revision(2, 1),
 }
 """The modules of this package that make graphs. Kept here so that listing models imports none of them."""
 

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rtface.detectors import mtcnn
-from rtface.geometry import iou
+from rtface.detectors._areas import Areas
+from rtface.geometry import iou, suppress
 from rtface.types import Image
 from tests.detectors.opened import group_pictures, open_detector, shared, six_people, weights
 
@@ -141,7 +142,7 @@ def test_finds_what_the_plain_implementation_finds() -> None:
 
 
 class Told:
-    """A stage that answers what it was told, whatever it is shown; P-Net on its largest picture only."""
+    """A stage that answers what it was told, whatever it is shown; P-Net in the canvas's top left corner only."""
 
     name = "told"
     inputs: Mapping[str, tuple[int | None, ...]] = {}
@@ -156,9 +157,11 @@ class Told:
         if images is None:
             return dict(self.answers)
         grid = tuple((side - 12) // 2 + 1 for side in images.shape[1:3])
-        if self.answers["scores"].shape[1:] == grid:
-            return dict(self.answers)
-        return {"scores": np.zeros((1, *grid), np.float32), "boxes": np.zeros((1, *grid, 4), np.float32)}
+        spread = {}
+        for name, answer in self.answers.items():
+            spread[name] = np.zeros((1, *grid, *answer.shape[3:]), np.float32)
+            spread[name][:, : answer.shape[1], : answer.shape[2]] = answer
+        return spread
 
     def close(self) -> None:
         self.closed = True
@@ -196,10 +199,16 @@ def test_pyramid_halves_the_area_until_the_window_no_longer_fits() -> None:
     assert mtcnn.pyramid(24, 24, 6)[0] == 1, "never enlarged"
 
 
+def shown(image: Image) -> Areas:
+    picture = Areas()
+    picture.show(image)
+    return picture
+
+
 def test_cut_shows_black_beyond_the_edge() -> None:
     image = np.full((10, 10, 3), 200, np.uint8)
     boxes = np.array([[0, 0, 10, 10], [-10, 0, 10, 20], [50, 50, 60, 60], [-30, -30, -20, -20], [4, 4, 4, 8]])
-    whole, corner, *nothing = mtcnn.cut(image, boxes.astype(np.float32), 20)
+    whole, corner, *nothing = mtcnn.cut(shown(image), boxes.astype(np.float32), 20)
     assert (whole == 200).all()
     assert (corner[:10, 10:] == 200).all()
     assert not corner[10:].any()
@@ -212,8 +221,19 @@ def test_squares_keep_their_centres() -> None:
     assert squares.tolist() == [[-5, 0, 15, 20], [0, -5, 20, 15]]
 
 
+def test_best_boxes_are_those_of_plain_suppression() -> None:
+    random = np.random.default_rng(3)
+    corners = random.integers(0, 300, (300, 2))
+    boxes = np.concatenate([corners, corners + random.integers(20, 60, (300, 1))], axis=1).astype(np.float32)
+    scores = random.random(300, np.float32)
+    for limit in (0.3, 0.5, 0.7):
+        assert mtcnn.best_of_each(boxes, scores, limit).tolist() == suppress(boxes, scores, limit).tolist()
+    assert mtcnn.best_of_each(boxes[:0], scores[:0], 0.5).tolist() == []
+
+
 def test_crowds_are_run_in_batches_and_lose_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = open_detector("mtcnn")
     together = [face.score for face in detector.detect(six_people())]
-    monkeypatch.setattr(mtcnn, "BATCH", 7)
+    monkeypatch.setattr(mtcnn, "REFINED_AT_ONCE", 7)
+    monkeypatch.setattr(mtcnn, "DECIDED_AT_ONCE", 3)
     assert [face.score for face in detector.detect(six_people())] == pytest.approx(together, abs=1e-4)
