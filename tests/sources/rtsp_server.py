@@ -59,10 +59,15 @@ class Mount:
         threading.Thread(target=self.play, daemon=True).start()
 
     def configure(self, _factory: object, media: Any) -> None:
-        """A first visitor has come: a new pipeline, which has to begin with a key frame."""
+        """A first visitor has come: a new pipeline."""
+        media.get_element().get_by_name_recurse_up("film").connect("need-data", self.begin)
+
+    def begin(self, source: Any, _bytes: int) -> None:
+        """The pipeline is ready, not before; it has to begin with a key frame."""
         with self.change:
-            self.source, self.number = media.get_element().get_by_name_recurse_up("film"), 0
-            self.change.notify()
+            if self.source is not source:
+                self.source, self.number = source, 0
+                self.change.notify()
 
     def play(self) -> None:
         due = time.monotonic()
