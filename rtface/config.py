@@ -52,6 +52,7 @@ class Config(BaseModel):
     min_score: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
     min_face_px: int = Field(default=20, ge=8, le=2000)
     full_look_s: float = Field(default=1.0, ge=0, le=3600)
+    new_face_s: float = Field(default=0.1, ge=0, le=60)
 
     gallery: Path = Field(default_factory=_default_gallery)
     index: Literal["auto", "exact", "hnsw"] = "auto"

@@ -165,6 +165,7 @@ class System:
             self._make_tracker,
             stills=stills,
             full_look_s=config.full_look_s,
+            new_face_s=config.new_face_s,
         )
 
     def _make_tracker(self, stills: bool) -> Tracker:

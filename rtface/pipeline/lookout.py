@@ -1,8 +1,9 @@
 """Finds the faces in one camera's frames by looking only where the picture has changed.
 
 A detector's answer for a part of the picture holds until that part looks different. So the whole picture is searched
-every ``full_look_s`` seconds and whenever most of it has changed, and in between only the parts that have; faces
-elsewhere are told again as they were. What it costs and what it misses: tests/benchmarks/lookout.py.
+every ``full_look_s`` seconds. In between, known faces that move are followed in every frame, and whatever else has
+changed is searched every ``new_face_s``, or at once when a known face is no longer where it was. What that saves and
+what it misses: tests/benchmarks/lookout.py.
 """
 
 from __future__ import annotations
@@ -28,36 +29,49 @@ CUT_PX = 2.0
 class Lookout:
     """The faces of one camera; one frame after the other."""
 
-    def __init__(self, detector: Detector, full_look_s: float) -> None:
-        """Args: with ``full_look_s`` 0 every frame is searched whole."""
+    def __init__(self, detector: Detector, *, full_look_s: float, new_face_s: float) -> None:
+        """Args: with ``full_look_s`` 0 every frame is searched whole, with ``new_face_s`` 0 wherever it has changed."""
         self._detector = detector
         self._full_look_s = full_look_s
+        self._new_face_s = new_face_s
         self._changes = ChangeMap()
         self._faces: list[Detection] = []
         self._looked_whole = -np.inf
+        self._looked_for_new = -np.inf
 
     def detect(self, image: Image, at: float) -> list[Detection]:
         """Faces in a (H, W, 3) uint8 BGR frame taken at ``at`` seconds, best first."""
         if not self._full_look_s:
             return self._detector.detect(image)
-        regions = self._changes.changed(image)
-        height, width = image.shape[:2]
-        if regions is not None and at - self._looked_whole < self._full_look_s:
-            regions = _with_faces(regions, self._faces, height, width)
-            if _price(regions) < WORTH_WHILE * _price([Region(0, 0, width, height)]):
-                return self._look_at(image, regions)
+        changed = self._changes.changed(image)
+        if changed is not None and at - self._looked_whole < self._full_look_s:
+            if at - self._looked_for_new < self._new_face_s and self._followed(image, changed):
+                return list(self._faces)
+            height, width = image.shape[:2]
+            parts = _with_faces(changed, self._faces, height, width)
+            if _price(parts) < WORTH_WHILE * _price([Region(0, 0, width, height)]):
+                self._look_at(image, parts)
+                self._looked_for_new = at
+                return list(self._faces)
         self._faces = self._detector.detect(image)
-        self._looked_whole = at
+        self._looked_whole = self._looked_for_new = at
         self._changes.looked_at(None)
         return list(self._faces)
 
-    def _look_at(self, image: Image, regions: Sequence[Region]) -> list[Detection]:
+    def _followed(self, image: Image, changed: Sequence[Region]) -> bool:
+        """Looks at the known faces where something has changed; False when one of them is not found there again."""
+        height, width = image.shape[:2]
+        moved = [face for face in self._faces if any(region.meets(face.box) for region in changed)]
+        before = len(self._faces)
+        self._look_at(image, _with_faces([_around(face, height, width) for face in moved], self._faces, height, width))
+        return len(self._faces) >= before
+
+    def _look_at(self, image: Image, regions: Sequence[Region]) -> None:
         faces = [face for face in self._faces if not any(region.meets(face.box) for region in regions)]
         for region in regions:
             faces += self._search(image, region)
             self._changes.looked_at(region)
         self._faces = sorted(faces, key=lambda face: -face.score)
-        return list(self._faces)
 
     def _search(self, image: Image, region: Region) -> list[Detection]:
         height, width = image.shape[:2]

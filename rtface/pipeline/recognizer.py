@@ -82,6 +82,7 @@ class Recognizer:
         *,
         stills: Collection[str] = (),
         full_look_s: float = 0.0,
+        new_face_s: float = 0.0,
     ) -> None:
         """Builds nothing yet.
 
@@ -91,6 +92,7 @@ class Recognizer:
             make_tracker: gives each source its own; told whether the source's pictures are stills.
             stills: names of sources whose every picture is judged by itself, on one look.
             full_look_s: how often a scene is searched whole, and not only where it has changed; 0 is every frame.
+            new_face_s: how often a changed part with no known face is searched; 0 is every frame.
         """
         self._detector = detector
         self._embedder = embedder
@@ -98,7 +100,7 @@ class Recognizer:
         self._rules = rules
         self._make_tracker = make_tracker
         self._stills = stills
-        self._full_look_s = full_look_s
+        self._full_look_s, self._new_face_s = full_look_s, new_face_s
         self._cameras: dict[str, _Camera] = {}
         self._looked_at_gallery = -np.inf
         self._round = 0
@@ -153,7 +155,8 @@ class Recognizer:
     def _new_camera(self, source: str) -> _Camera:
         stills = source in self._stills
         rules = replace(self._rules, min_votes=1) if stills else self._rules
-        lookout = Lookout(self._detector, 0.0 if stills else self._full_look_s)
+        full_look_s = 0.0 if stills else self._full_look_s
+        lookout = Lookout(self._detector, full_look_s=full_look_s, new_face_s=self._new_face_s)
         camera = self._cameras[source] = _Camera(lookout, self._make_tracker(stills), rules)
         return camera
 

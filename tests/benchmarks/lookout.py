@@ -1,6 +1,6 @@
 """What looking only where the picture has changed saves, and what it misses, against looking everywhere every time.
 
-    python tests/benchmarks/lookout.py --shared ../shared [--full-look-s 1.0] [--height 720]
+    python tests/benchmarks/lookout.py --shared ../shared [--full-look-s 1.0] [--new-face-s 0.1] [--height 720]
 
 A face counts as missed in a frame when the search of the whole frame finds it (IoU 0.5) and the lookout does not; as
 additional the other way round. Times are means over all frames, both ways one after the other on each frame.
@@ -50,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--full-look-s", type=float, default=1.0)
+    parser.add_argument("--new-face-s", type=float, default=0.1)
     parser.add_argument("--height", type=int, help="Scale the videos to this height.")
     parser.add_argument("--detector", default="yunet")
     options = parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
     totals = np.zeros(4, int)
     with open_system(detector=options.detector) as system:
         for path in sorted([*videos.glob("*.mp4"), *videos.glob("intel/asl/*.mkv")]):
-            lookout = Lookout(system.detector, options.full_look_s)
+            lookout = Lookout(system.detector, full_look_s=options.full_look_s, new_face_s=options.new_face_s)
             counts, whole_ms, part_ms = np.zeros(4, int), [], []
             for image, at in frames(path, options.height):
                 began = time.perf_counter()
