@@ -64,30 +64,49 @@ class Areas:
 
     def draw(self, left: int, top: int, right: int, bottom: int, place: Image) -> None:
         """Draws the part between these edges over the whole of ``place``; beyond the picture all is black."""
-        size = (place.shape[1], place.shape[0])
-        rows = bottom - top
+        means = np.zeros(place.shape, np.float32)
+        self._average(left, top, right, bottom, means)
+        cv2.convertScaleAbs(means, dst=place)
+
+    def squares(self, boxes: Floats, size: int) -> Image:
+        """(N, size, size, 3) what (N, 4) boxes of whole pixels show; beyond the picture all is black."""
+        means = np.zeros((len(boxes), size, size, 3), np.float32)
+        for place, (left, top, right, bottom) in zip(means, boxes.astype(int).tolist(), strict=True):
+            self._average(left, top, right, bottom, place)
+        # One call for all: it takes 2 us however little it is given.
+        crops = np.zeros(means.shape, np.uint8)
+        if len(boxes):
+            cv2.convertScaleAbs(means.reshape(-1, size, 3), dst=crops.reshape(-1, size, 3))
+        return crops
+
+    def _average(self, left: int, top: int, right: int, bottom: int, place: Floats) -> None:
+        """The same in unrounded numbers; a place beside the picture stays as it is."""
+        rows, columns = place.shape[:2]
         inside = left >= 0 and top >= 0 and right <= self.width and bottom <= self.height
-        if self._pixels is None or rows < size[1]:
+        if self._pixels is None or bottom - top < rows:
             part = self._image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
             if not part.size:
                 return
             if not inside:
                 over = (max(-top, 0), max(bottom - self.height, 0), max(-left, 0), max(right - self.width, 0))
                 part = np.asarray(cv2.copyMakeBorder(part, *over, cv2.BORDER_CONSTANT), np.uint8)
-            cv2.resize(part, size, dst=place, interpolation=cv2.INTER_AREA)
-        elif inside and rows < DIRECT_ROWS:
+            place[...] = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+        elif inside and bottom - top < DIRECT_ROWS:
             pixels = self._pixels[top:bottom, left:right]
-            cv2.convertScaleAbs(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dst=place)
+            cv2.resize(pixels, (columns, rows), dst=place, interpolation=cv2.INTER_AREA)
         elif left < self.width and right > 0:
-            sums = self._lowered(left, top, right, bottom, size[1])
-            means = cv2.resize(sums, size, interpolation=cv2.INTER_AREA)
-            cv2.convertScaleAbs(means, dst=place, alpha=size[1] / rows)
+            sums = self._lowered(left, top, right, bottom, rows)
+            cv2.resize(sums, (columns, rows), dst=place, interpolation=cv2.INTER_AREA)
+            place *= rows / (bottom - top)
 
     def _lowered(self, left: int, top: int, right: int, bottom: int, rows: int) -> Floats:
         """(rows, right - left, 3) sums over the height that each row covers."""
         assert self._pixels is not None
         columns = slice(3 * max(left, 0), 3 * min(right, self.width))
-        edges = np.clip(top + np.arange(rows + 1) * ((bottom - top) / rows), 0, self.height)
+        edges = np.arange(rows + 1) * ((bottom - top) / rows)
+        edges += top
+        if top < 0 or bottom > self.height:
+            edges = edges.clip(0, self.height)
         whole = edges.astype(np.intp)
         # Below the picture's last edge there is no row; nothing of it is wanted.
         at_edges = self._pixels.reshape(self.height, -1)[np.minimum(whole, self.height - 1), columns]

@@ -206,17 +206,9 @@ def run_in_batches(
 ) -> dict[str, NDArray[np.float32]] | None:
     """A network's answers for all these (N, 4) boxes of the picture, or None when there are none."""
     answers = [
-        stage.run({"crops": cut(picture, boxes[start : start + at_once], size)})
+        stage.run({"crops": picture.squares(boxes[start : start + at_once], size)})
         for start in range(0, len(boxes), at_once)
     ]
     if not answers:
         return None
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-
-
-def cut(picture: Areas, boxes: Boxes, size: int) -> Image:
-    """(N, size, size, 3) what (N, 4) boxes of whole pixels show of a picture, black where they reach over its edge."""
-    crops = np.zeros((len(boxes), size, size, 3), np.uint8)
-    for crop, (left, top, right, bottom) in zip(crops, boxes.astype(int).tolist(), strict=True):
-        picture.draw(left, top, right, bottom, crop)
-    return crops

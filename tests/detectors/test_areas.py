@@ -59,6 +59,17 @@ def test_parts_small_large_and_over_the_edge_are_opencvs(edges: tuple[int, int, 
     assert np.abs(drawn.astype(int) - expected).max() <= 1
 
 
+def test_squares_are_the_parts_one_by_one() -> None:
+    areas = Areas()
+    areas.show(picture(240, 320))
+    boxes = np.array([[10, 20, 63, 73], [-40, -30, 90, 100], [5, 5, 26, 26], [60, 20, 220, 180]], np.float32)
+    single = np.zeros((24, 24, 3), np.uint8)
+    for crop, (left, top, right, bottom) in zip(areas.squares(boxes, 24), boxes.astype(int).tolist(), strict=True):
+        areas.draw(left, top, right, bottom, single)
+        np.testing.assert_array_equal(crop, single)
+    assert areas.squares(boxes[:0], 24).shape == (0, 24, 24, 3)
+
+
 def test_large_pictures_are_left_to_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_areas, "SUMMED_PX", 1000)
     for edges in ((0, 0, 320, 240), (-40, -30, 90, 100)):

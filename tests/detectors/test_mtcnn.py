@@ -199,16 +199,11 @@ def test_pyramid_halves_the_area_until_the_window_no_longer_fits() -> None:
     assert mtcnn.pyramid(24, 24, 6)[0] == 1, "never enlarged"
 
 
-def shown(image: Image) -> Areas:
+def test_crops_are_black_beyond_the_edge() -> None:
     picture = Areas()
-    picture.show(image)
-    return picture
-
-
-def test_cut_shows_black_beyond_the_edge() -> None:
-    image = np.full((10, 10, 3), 200, np.uint8)
+    picture.show(np.full((10, 10, 3), 200, np.uint8))
     boxes = np.array([[0, 0, 10, 10], [-10, 0, 10, 20], [50, 50, 60, 60], [-30, -30, -20, -20], [4, 4, 4, 8]])
-    whole, corner, *nothing = mtcnn.cut(shown(image), boxes.astype(np.float32), 20)
+    whole, corner, *nothing = picture.squares(boxes.astype(np.float32), 20)
     assert (whole == 200).all()
     assert (corner[:10, 10:] == 200).all()
     assert not corner[10:].any()
