@@ -69,7 +69,7 @@ def quantize(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelP
 
 
 def unsigned_grid(low: float, high: float) -> tuple[np.float32, np.uint8]:
-    """Scale and zero point of bytes that hold low..high, with 0 exactly on the grid."""
+    """Scale and zero point of bytes that hold low..high, with 0 exactly on the grid: what suits a CPU."""
     scale = np.float32((max(high, 0.0) - min(low, 0.0)) / LEVELS)
     return scale, np.uint8(round(-min(low, 0.0) / float(scale)))
 
@@ -177,7 +177,6 @@ class _Quantizer:
         self._floats = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
         self._constants: dict[str, onnx.TensorProto] = {}
         self._nodes: list[onnx.NodeProto] = []
-        self._plan = _Plan(model.graph)
 
     def rebuild(self) -> onnx.ModelProto:
         graph = self._model.graph
@@ -200,20 +199,15 @@ class _Quantizer:
 
     def _copy(self, node: onnx.NodeProto) -> None:
         name = node.output[0]
-        if node.op_type == "Conv" and self._on_grid(node.input[0]):
+        if node.op_type == "Conv" and node.input[0] in self._grids:
             inputs = self._convolution(*node.input)
         else:
             inputs = [f"{part}/grid" if part in self._grids else self._float(part) for part in node.input]
         attributes = {part.name: helper.get_attribute_value(part) for part in node.attribute}
         self._node(node.op_type, inputs, name, **attributes)
         if name in self._grids:
-            scale, zero = self._grids[name]
-            grid = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero)]
-            self._node("QuantizeLinear", [name, *grid], f"{name}/bytes")
+            self._node("QuantizeLinear", [name, *self._grid(name)], f"{name}/bytes")
             self._from_grid(name)
-
-    def _on_grid(self, name: str) -> bool:
-        return name in self._grids
 
     def _convolution(self, x: str, weight: str, bias: str) -> list[str]:
         scale = float(self._grids[x][0])
@@ -229,9 +223,11 @@ class _Quantizer:
         self._node("DequantizeLinear", inputs, f"{name}/grid", axis=0)
 
     def _from_grid(self, name: str) -> None:
+        self._node("DequantizeLinear", [f"{name}/bytes", *self._grid(name)], f"{name}/grid")
+
+    def _grid(self, name: str) -> list[str]:
         scale, zero = self._grids[name]
-        grid = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero)]
-        self._node("DequantizeLinear", [f"{name}/bytes", *grid], f"{name}/grid")
+        return [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero", zero)]
 
     def _float(self, name: str) -> str:
         if name in self._floats:
