@@ -47,6 +47,7 @@ setup(
     ],
     extras_require={
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
-        "test": ["hypothesis>=6", "mypy>=1.10", "pytest>=8", "ruff>=0.6"],
+        "plot": ["matplotlib>=3.8"],
+        "test": ["hypothesis>=6", "matplotlib>=3.8", "mypy>=1.10", "pytest>=8", "ruff>=0.6"],
     },
 )

@@ -26,6 +26,7 @@ ADDRESSES = {
     "hnswlib": ("gallery.index",),
     "sqlite3": ("gallery",),
     "click": ("cli",),
+    "matplotlib": ("pipeline.plot", "evaluation"),
     "PIL": ("sources", "overlay"),
 }
 FILES = sorted(ROOT.rglob("*.py"))
