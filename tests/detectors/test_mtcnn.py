@@ -229,6 +229,7 @@ def test_best_boxes_are_those_of_plain_suppression() -> None:
 def test_crowds_are_run_in_batches_and_lose_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = open_detector("mtcnn")
     together = [face.score for face in detector.detect(six_people())]
+    monkeypatch.setattr(mtcnn, "CUT_AT_ONCE", 20)
     monkeypatch.setattr(mtcnn, "REFINED_AT_ONCE", 7)
     monkeypatch.setattr(mtcnn, "DECIDED_AT_ONCE", 3)
     assert [face.score for face in detector.detect(six_people())] == pytest.approx(together, abs=1e-4)
