@@ -44,7 +44,7 @@ class Config(BaseModel):
     detector: str = "yunet"
     embedder: str = "facenet"
     backend: str = "onnxruntime"
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Literal["auto", "fp32", "int8"] = "auto"
     threads: int = Field(default=0, ge=0, le=256)
     engines_dir: Path = Field(default_factory=_default_engines_dir)
     offline: bool = False

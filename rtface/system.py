@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rtface.interfaces import Backend, Detector, Embedder, FrameSource, Tracker
     from rtface.models.catalogue import ModelSpec
     from rtface.models.fetch import Report
+    from rtface.models.spec import Precision
     from rtface.models.store import ModelStore
     from rtface.pipeline.judge import Judge
     from rtface.pipeline.recognizer import Recognizer
@@ -99,9 +100,8 @@ class System:
     def embedder(self) -> Embedder:
         """The embedding model named in the settings."""
         from rtface.embedding.embedder import ModelEmbedder
-        from rtface.models.spec import Precision
 
-        precision = Precision(self.config.precision)
+        precision = self.precision_of(self.embedder_spec)
         (graph,) = self.models.graphs(self.embedder_spec.name, precision).values()
         embedder = ModelEmbedder(self.embedder_spec, self._open_backend(graph), precision=precision)
         self._stack.callback(embedder.close)
@@ -111,6 +111,16 @@ class System:
     def embedder_spec(self) -> ModelSpec:
         """What models.toml says of the embedding model."""
         return self._spec(self.config.embedder, "embedder")
+
+    def precision_of(self, spec: ModelSpec) -> Precision:
+        """What a model computes in: for an embedder as the settings want it, for a detector float32."""
+        from rtface.models.spec import Precision, Task
+
+        if spec.task is not Task.EMBEDDER:
+            return Precision.FP32
+        if self.config.precision != "auto":
+            return Precision(self.config.precision)
+        return Precision.INT8 if Precision.INT8 in spec.precisions else Precision.FP32
 
     def _spec(self, name: str, task: str) -> ModelSpec:
         from rtface.models.catalogue import find

@@ -13,6 +13,7 @@ import click
 from rtface.cli._shared import early_settings_options, open_system, print_json, say, settings_options
 
 if TYPE_CHECKING:
+    from rtface.models.spec import Precision
     from rtface.system import System
 
 
@@ -31,6 +32,10 @@ def _named(
         yield system, list(names) or [system.config.detector, system.config.embedder]
 
 
+def _precision(system: System, name: str) -> Precision:
+    return system.precision_of(system.models.spec(name))
+
+
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @settings_options
@@ -42,7 +47,7 @@ def list_models(as_json: bool, config: Path | None, settings: tuple[str, ...]) -
     table = Table("model", "task", "here", "licence", "what it is")
     with open_system(config, settings) as system:
         for spec in system.models.models.values():
-            state = str(system.models.status(spec.name))
+            state = str(system.models.status(spec.name, system.precision_of(spec)))
             if as_json:
                 print_json(
                     {
@@ -67,7 +72,7 @@ def fetch(names: tuple[str, ...], force: bool, config: Path | None, settings: tu
     """Fetch and build NAMES, or the models the settings use."""
     with _named(names, config, settings) as (system, models):
         for name in models:
-            files = system.models.fetch(name, force=force)
+            files = system.models.fetch(name, _precision(system, name), force=force)
             say(f"{name}: {', '.join(str(path) for path in files.values())}")
 
 
@@ -78,7 +83,7 @@ def path(names: tuple[str, ...], config: Path | None, settings: tuple[str, ...])
     """Print where the graphs of NAMES are, fetching them if need be."""
     with _named(names, config, settings) as (system, models):
         for name in models:
-            for graph in system.models.graphs(name).values():
+            for graph in system.models.graphs(name, _precision(system, name)).values():
                 click.echo(graph)
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,9 @@ from rtface.interfaces import FrameSource, Sink
 from rtface.pipeline.frame_buffer import FrameBuffer
 from rtface.pipeline.recognizer import Recognizer
 from rtface.pipeline.timing import Stopwatch
-from rtface.types import EventKind, FrameResult
+from rtface.types import EventKind, Frame, FrameResult
+
+log = logging.getLogger(__name__)
 
 
 def results(
@@ -29,7 +32,7 @@ def results(
     Closing the generator stops the capture threads and closes the sources.
 
     Raises:
-        SourceLost: a source cannot go on.
+        SourceLost: a source cannot go on. Raised when the others have ended, too; until then an event tells.
     """
     ready = threading.Condition()
     buffers = [FrameBuffer(source, ready) for source in sources]
@@ -37,6 +40,7 @@ def results(
         for buffer in buffers:
             stack.callback(buffer.close)
             buffer.start()
+        stack.callback(_stop, buffers)  # before the first is closed: reads that hang end together
         stream = _rounds(buffers, recognizer, ready)
         count = 0
         for result in stream:
@@ -52,11 +56,12 @@ def _rounds(
     running = {buffer.source.name: buffer for buffer in buffers}
     status = dict.fromkeys(running, "streaming")
     last: dict[str, FrameResult] = {}
+    errors: dict[str, Exception] = {}
     while running:
         watch = Stopwatch()
         with watch.stage("wait"), ready:
             ready.wait_for(lambda: any(buffer.ready for buffer in running.values()))
-        taken = {name: buffer.take() for name, buffer in running.items()}
+        taken = {name: _take(buffer, errors) for name, buffer in running.items()}
         frames = [frame for frame in taken.values() if frame is not None]
         for result in recognizer.process(frames) if frames else ():
             name = result.frame.source
@@ -70,7 +75,26 @@ def _rounds(
             if taken[name] is None and buffer.ended:
                 del running[name]
                 if name in last:
+                    if name in errors:
+                        yield _news(recognizer, last[name], EventKind.SOURCE_LOST)
                     yield _ending(recognizer, last[name])
+    if errors:
+        raise next(iter(errors.values()))
+
+
+def _take(buffer: FrameBuffer, errors: dict[str, Exception]) -> Frame | None:
+    """A frame, if there is one. An error is noted and ends this source alone."""
+    try:
+        return buffer.take()
+    except Exception as error:
+        errors[buffer.source.name] = error
+        log.error("%s fails and is left out: %s", buffer.source.name, error)
+        return None
+
+
+def _stop(buffers: Sequence[FrameBuffer]) -> None:
+    for buffer in buffers:
+        buffer.stop()
 
 
 def _news(recognizer: Recognizer, last: FrameResult, kind: EventKind) -> FrameResult:

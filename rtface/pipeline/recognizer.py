@@ -19,8 +19,8 @@ from rtface.pipeline.memory import TrackMemory
 from rtface.pipeline.timing import Stopwatch
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
 
-EMBEDDINGS_A_ROUND = 2
-LOOKS_A_ROUND = 4
+EMBEDDINGS_A_ROUND = 4
+LOOKS_A_ROUND = 6
 """At most so many faces of all cameras are embedded at once, and cut out to be judged worth it, so that a crowd walking
 in costs many short rounds and not one long one. Faces take turns. Broken tracks are not held back: their names hang on
 it."""

@@ -103,7 +103,8 @@ def _sketch(image: Image) -> NDArray[np.int16]:
     columns, rows = image.shape[1] // BLOCK_PX, image.shape[0] // BLOCK_PX
     means = image[: rows * BLOCK_PX, : columns * BLOCK_PX]
     while means.size and means.shape[1] > columns:
-        means = cv2.resize(means, (means.shape[1] // 2, means.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        half = (means.shape[1] // 2, means.shape[0] // 2)
+        means = np.asarray(cv2.resize(means, half, interpolation=cv2.INTER_AREA), np.uint8)
     return means.astype(np.int16)
 
 

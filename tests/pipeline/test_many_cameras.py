@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtface.errors import SourceLost
 from rtface.interfaces import FrameSource
 from rtface.pipeline.frame_buffer import FASTEST_FPS, FrameBuffer
 from rtface.pipeline.judge import Judge, VoteRules
@@ -204,3 +205,32 @@ def test_three_real_streams_go_on_while_one_of_them_is_away(server: Server) -> N
         assert seen[name] == sorted(set(seen[name]))
         # What the others showed while one was away reached the loop: hardly a gap.
         assert len(seen[name]) > 0.8 * (seen[name][-1] - seen[name][0])
+
+
+class Failing(Camera):
+    """Gives its frames, then raises."""
+
+    def frames(self) -> Iterator[Frame]:
+        yield from super().frames()
+        raise SourceLost("the lens fell off")
+
+
+def test_camera_that_raises_is_told_and_the_others_go_on_to_their_end() -> None:
+    cameras = [Failing("fails", 0.01, count=3), Camera("a", 0.02, count=40)]
+    seen: Counter[str] = Counter()
+    told: list[tuple[str, EventKind]] = []
+    with pytest.raises(SourceLost, match="lens"):
+        for result in results(cameras, recognizer()):
+            seen[result.frame.source] += not result.repeated
+            told += [(event.source, event.kind) for event in result.events]
+    assert seen["a"] > 30
+    assert told == [("fails", EventKind.SOURCE_LOST)]
+
+
+def test_hung_cameras_end_together_with_the_loop() -> None:
+    cameras = [Hanging(str(place), 0.0) for place in range(4)]
+    stream = results(cameras, recognizer())
+    next(stream)
+    began = time.monotonic()
+    stream.close()
+    assert time.monotonic() - began < 6.0  # one after the other: 8 s
