@@ -54,7 +54,7 @@ def test_models_path_names_files_that_are_there(rtface: Rtface, models: None) ->
     ended = rtface("models", "path", "yunet", "facenet")
     assert ended.code == 0
     paths = [Path(line) for line in ended.out.splitlines()]
-    assert [path.name for path in paths] == ["yunet.onnx", "facenet.onnx"]
+    assert [path.name for path in paths] == ["yunet.onnx", "facenet.int8.onnx"]
     assert all(path.is_file() for path in paths)
 
 
