@@ -153,6 +153,14 @@ def cells(
     return corner.astype(np.float32), stride
 
 
+def _halved(image: Image, columns: int) -> Image:
+    """The picture halved while it stays at least twice as wide as wanted: OpenCV averages 2x2 px four times faster."""
+    while image.shape[1] >= 4 * columns and not (image.shape[0] % 2 or image.shape[1] % 2):
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return image
+
+
 class _Canvas:
     """The network's input: the picture reduced, with black right and below it up to multiples of 32 px.
 
@@ -176,7 +184,7 @@ class _Canvas:
         else:
             # Averaging costs ten times interpolating, and only below one half do pixels go lost between the samples.
             way = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
-            cv2.resize(image, (columns, rows), dst=inner, interpolation=way)
+            cv2.resize(_halved(image, columns), (columns, rows), dst=inner, interpolation=way)
         canvas[rows:] = 0
         canvas[:rows, columns:] = 0
         return canvas[None], np.array([width / columns, height / rows], np.float32)

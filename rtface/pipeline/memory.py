@@ -15,7 +15,9 @@ EAGER_VOTES = 5
 UNDECIDED_S = 0.5
 """An undecided track is looked at again after this long, or at once when its face got clearly better."""
 BETTER = 1.15
-"""How much better a crop has to be than the best one so far to be worth a look at once."""
+"""How much better a crop has to be than the best one so far to be worth an embedding at once ..."""
+LOOK_S = 0.1
+"""... and how often a face is cut out to see whether it is: 0.5 ms each."""
 SAME_THUMBNAIL = 0.4
 """Correlation with the face of the frame before, below which something happened: a cut, a swap, a hand."""
 
@@ -33,6 +35,7 @@ class TrackMemory:
         centroid: (D,) sum of its embeddings, not normalised; None before the first.
         thumbnail: (256,) its face in the frame before.
         turn: number of the round in which its face was last cut out.
+        looked_at: seconds when that was.
         broken: the face no longer looks like the frame before and has not been checked since.
     """
 
@@ -44,6 +47,7 @@ class TrackMemory:
     centroid: NDArray[np.float32] | None = None
     thumbnail: NDArray[np.float32] | None = None
     turn: int = 0
+    looked_at: float = -np.inf
     broken: bool = False
 
     def look(self, thumbnail: NDArray[np.float32]) -> None:
@@ -56,8 +60,10 @@ class TrackMemory:
 
     def may_want_embedding(self, at: float, confirm_s: float) -> bool:
         """Whether this face is worth cutting out at all: not while it has a name that was confirmed lately."""
+        if self.broken or self.votes < EAGER_VOTES:
+            return True
         named_lately = self.announced is not None and at - self.embedded_at < confirm_s
-        return self.broken or self.votes < EAGER_VOTES or not named_lately
+        return not named_lately and at - self.looked_at >= LOOK_S
 
     def wants_embedding(self, at: float, quality: float) -> bool:
         """Whether a crop of this quality is worth an embedding now."""

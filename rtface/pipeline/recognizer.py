@@ -187,7 +187,8 @@ class Recognizer:
     def _look(self, frame: Frame, track: Track, detection: Detection) -> _Look:
         crop = self._embedder.crop(frame.image, detection)
         camera = self._cameras[frame.source]
-        camera.memories[track.id].turn = self._round
+        memory = camera.memories[track.id]
+        memory.turn, memory.looked_at = self._round, frame.captured_at
         return _Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
 
     def _embed(self, looks: Sequence[_Look]) -> dict[tuple[str, int], Track]:
