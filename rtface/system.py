@@ -9,6 +9,7 @@ with rtface.open(gallery="family.db") as system:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -262,13 +263,17 @@ class System:
         from rtface.sources import open_source
 
         with ExitStack() as opened:
-            sources: list[FrameSource] = []
-            for uri in uris:
-                source = open_source(str(uri))
-                opened.callback(source.close)
-                if source.name in [other.name for other in sources]:
-                    raise SourceUnavailable(f"The source {source.name} is named twice. Name each source once.")
-                sources.append(source)
+            # Together: a camera may take seconds to open, and several would add up.
+            with ThreadPoolExecutor(max(len(uris), 1)) as pool:
+                waiting = [pool.submit(open_source, str(uri)) for uri in uris]
+            for done in waiting:
+                if done.exception() is None:
+                    opened.callback(done.result().close)
+            sources = [done.result() for done in waiting]
+            names = [source.name for source in sources]
+            for name in names:
+                if names.count(name) > 1:
+                    raise SourceUnavailable(f"The source {name} is named twice. Name each source once.")
             opened.pop_all()
         return sources
 

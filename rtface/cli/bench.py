@@ -166,7 +166,7 @@ def _bench(
     sinks: list[Sink] = [*([trace] if trace else []), summary, *([_Until(summary, seconds)] if seconds else [])]
     with open_system_to_look(config, settings) as system:
         sources = _open(load)
-        parts = f"{system.config.detector} and {system.config.embedder} on {system.config.backend}"
+        parts = f"{system.config.detector} and {system.config.embedder} on {system.embedder.backend}"
         say(f"{parts}: {_told(load, sources)}")
         _feed(system.stream_from(sources, max_frames=max_frames), sinks, summary)
     _tell(summary, sources, as_json=as_json)
