@@ -56,7 +56,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class _Finds:
-    """Candidates in the picture's px: ``boxes`` (K, 4), ``points`` (K, 10), ``scores`` (K,)."""
+    """Candidates in the picture's px: ``boxes`` (K, 4), ``points`` (K, 5, 2), ``scores`` (K,)."""
 
     boxes: NDArray[np.float32]
     points: NDArray[np.float32]
@@ -86,7 +86,7 @@ class SingleShot:
     def _faces(self, image: Image, scales: Sequence[float]) -> list[Detection]:
         looks = [self._look(image, scale) for scale in scales]
         boxes = np.concatenate([look.boxes for look in looks])
-        points = np.concatenate([look.points for look in looks]).reshape(-1, 5, 2)
+        points = np.concatenate([look.points for look in looks])
         scores = np.concatenate([look.scores for look in looks])
         kept = suppress(boxes, scores, self._family.overlap)
         return [Detection(boxes[i].copy(), points[i].copy(), float(scores[i])) for i in kept]
@@ -108,9 +108,10 @@ class SingleShot:
         scores = answers["scores"][0]
         best = np.flatnonzero(scores >= self._min_score)
         corner, stride = cells(best, picture.shape[1], picture.shape[2], self._family.anchors)
-        boxes = np.tile(corner, 2) + self._family.corners(answers["boxes"][0][best]) * stride
-        points = np.tile(corner, 5) + answers["points"][0][best] * stride
-        return _Finds(boxes * np.tile(ratio, 2), points * np.tile(ratio, 5), scores[best])
+        corner, stride = corner[:, None], stride[:, None]
+        boxes = (corner + self._family.corners(answers["boxes"][0][best]).reshape(-1, 2, 2) * stride) * ratio
+        points = (corner + answers["points"][0][best].reshape(-1, 5, 2) * stride) * ratio
+        return _Finds(boxes.reshape(-1, 4), points, scores[best])
 
 
 def look_scales(height: int, width: int, start: float, largest_px: float) -> list[float]:
