@@ -49,7 +49,7 @@ def _emit(network: Network, builder: GraphBuilder) -> tuple[str, int]:
     before = _before(network, dense, "BatchNormalization")
     (features,) = replay(network, builder, {multiply.output: faces}, [before.inputs[0]], first)
     weight, bias = _dense_layer(network, before, dense, last)
-    # As one convolution over the whole map: ONNX Runtime reads its 26 MB of weights with both cores, in 0.75 ms for 1.0.
+    # As one convolution over the whole map, for which ONNX Runtime reads the 26 MB of weights in 0.75 ms, not 1.0.
     side = math.isqrt(weight.shape[1] // len(norm_of(network, before)[0]))
     points = builder.conv(features, "fc", weight.reshape(len(weight), -1, side, side), bias)
     return builder.unit_rows(builder.node("Flatten", [points], "flat", axis=1), "embeddings"), len(bias)
