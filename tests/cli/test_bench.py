@@ -29,6 +29,7 @@ class FakeSystem:
     """The loop with faked parts: measures everything but the networks."""
 
     config = SimpleNamespace(detector="fake", embedder="fake", backend="fake")
+    embedder = SimpleNamespace(backend="fake")
 
     def stream_from(
         self, sources: Sequence[FrameSource], *, max_frames: int | None = None

@@ -27,11 +27,12 @@ def test_a_stopped_run_leaves_every_file_whole(
     words = ("--results", "-", "--events", tmp_path / "e.jsonl", "--record", tmp_path / "o.mp4")
     process = rtface.spawn("run", "--source", endless, "--no-window", *words)
     assert process.stdout is not None
+    assert process.stderr is not None
     head = [process.stdout.readline() for _ in range(50)]
     for stop in stops:
         process.send_signal(stop)
-    rest, err = process.communicate(timeout=60)
-    assert process.returncode == 0
+    rest, err = process.stdout.read(), process.stderr.read()  # communicate() would lose what readline() read ahead
+    assert process.wait(60) == 0
     told = [json.loads(line) for line in [*head, *rest.splitlines()]]
     assert [line["index"] for line in told] == list(range(len(told)))
     assert len(told) < 40_000
