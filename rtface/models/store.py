@@ -104,16 +104,19 @@ class ModelStore:
     def verify(self, name: str) -> list[str]:
         """Reads every file of a model through; a sentence for each that is not as it was made, [] if all is well.
 
-        Of precisions other than float32 only what has been built is looked at.
+        Of its precisions those that have been built are looked at.
         """
         spec = self.spec(name)
-        built = {precision: self._manifest(spec, precision) for precision in spec.precisions}
-        if built[Precision.FP32] is None:
+        built = [
+            (precision, manifest)
+            for precision in spec.precisions
+            if (manifest := self._manifest(spec, precision)) is not None
+        ]
+        if not built:
             return [f"{name} is not built yet; rtface models fetch {name} does it."]
         complaints = []
-        for precision, manifest in built.items():
-            if manifest is not None:
-                complaints += self._complaints(spec, precision, manifest)
+        for precision, manifest in built:
+            complaints += self._complaints(spec, precision, manifest)
         cure = f"rtface models fetch {name} --force makes it anew."
         for weight in spec.weights:
             path = self._weights_dir / weight.file
@@ -123,9 +126,8 @@ class ModelStore:
 
     def _complaints(self, spec: ModelSpec, precision: Precision, manifest: Manifest) -> list[str]:
         name = spec.name
-        cure = f"rtface models fetch {name} --force makes it anew."
-        if precision is not Precision.FP32:
-            cure = f"delete {self._manifest_file(spec, precision)}, and it is made anew when it is next wanted."
+        which = f" --set precision={precision}" if len(spec.precisions) > 1 else ""
+        cure = f"rtface models fetch {name} --force{which} makes it anew."
         complaints = []
         if not _fresh(spec, precision, manifest):
             complaints.append(f"{name} was built from other weights or by an older rtface; {cure}")

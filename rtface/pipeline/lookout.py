@@ -48,10 +48,7 @@ class Lookout:
         if changed is not None and at - self._looked_whole < self._full_look_s:
             if at - self._looked_for_new < self._new_face_s and self._followed(image, changed):
                 return list(self._faces)
-            height, width = image.shape[:2]
-            parts = _with_faces(changed, self._faces, height, width)
-            if _price(parts) < WORTH_WHILE * _price([Region(0, 0, width, height)]):
-                self._look_at(image, parts)
+            if self._looked_at(image, changed):
                 self._looked_for_new = at
                 return list(self._faces)
         self._faces = self._detector.detect(image)
@@ -64,15 +61,21 @@ class Lookout:
         height, width = image.shape[:2]
         moved = [face for face in self._faces if any(region.meets(face.box) for region in changed)]
         before = len(self._faces)
-        self._look_at(image, _with_faces([_around(face, height, width) for face in moved], self._faces, height, width))
-        return len(self._faces) >= before
+        looked = self._looked_at(image, [_around(face, height, width) for face in moved])
+        return looked and len(self._faces) >= before
 
-    def _look_at(self, image: Image, regions: Sequence[Region]) -> None:
+    def _looked_at(self, image: Image, regions: Sequence[Region]) -> bool:
+        """Looks at regions and the faces in them; False, without a look, where the whole picture costs no more."""
+        height, width = image.shape[:2]
+        regions = _with_faces(regions, self._faces, height, width)
+        if _price(regions) >= WORTH_WHILE * _price([Region(0, 0, width, height)]):
+            return False
         faces = [face for face in self._faces if not any(region.meets(face.box) for region in regions)]
         for region in regions:
             faces += self._search(image, region)
             self._changes.looked_at(region)
         self._faces = sorted(faces, key=lambda face: -face.score)
+        return True
 
     def _search(self, image: Image, region: Region) -> list[Detection]:
         height, width = image.shape[:2]

@@ -81,15 +81,15 @@ def test_damaged_range_is_named(tmp_path: Path, value: str) -> None:
         catalogue.load(tmp_path)
 
 
-def test_damaged_graph_is_found_and_its_cure_works(engines: Path) -> None:
+def test_damaged_graph_is_found_though_float32_was_never_built(engines: Path) -> None:
     store = ModelStore(engines, offline=True)
-    store.graphs("facenet")
     path = store.graphs("facenet", Precision.INT8)["facenet"]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     (complaint,) = store.verify("facenet")
     assert str(path) in complaint
+    assert "fetch facenet --force --set precision=int8" in complaint
     (path.parent / "manifest.int8.json").unlink()
     store.graphs("facenet", Precision.INT8)
     assert store.verify("facenet") == []
