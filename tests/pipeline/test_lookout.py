@@ -88,6 +88,15 @@ def test_face_that_moves_is_followed_by_searching_around_it_alone_until_others_a
     assert all(px < HEIGHT * WIDTH / 4 for px in detector.shown[1:3])
 
 
+def test_faces_that_fill_the_picture_are_followed_by_searching_it_whole() -> None:
+    detector = Squares()
+    lookout = Lookout(detector, full_look_s=10.0, new_face_s=5.0)
+    for number in range(4):
+        squares = [(5 + 105 * i + number, 20 + number, 90) for i in range(3)] + [(100 + number, 140 + number, 85)]
+        assert len(lookout.detect(scene(squares, seed=number), number / 30)) == 4
+    assert detector.shown == [HEIGHT * WIDTH] * 4
+
+
 def test_face_that_has_jumped_is_looked_for_at_once_wherever_something_changed() -> None:
     lookout = Lookout(Squares(), full_look_s=10.0, new_face_s=5.0)
     lookout.detect(scene([(20, 20, 40)]), 0.0)
