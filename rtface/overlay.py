@@ -48,7 +48,7 @@ class Overlay:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """The clock gives seconds."""
         self._clock = clock
-        self._times: dict[str, deque[float]] = {}
+        self._counts: dict[str, deque[tuple[float, int]]] = {}
         self._drawn: dict[str, tuple[FrameResult, Image]] = {}
         self._lock = threading.Lock()
 
@@ -58,19 +58,19 @@ class Overlay:
         with self._lock:
             last, picture = self._drawn.get(source, (None, None))
             if last is not result or picture is None:
-                picture = draw(result, fps=self._rate(source))
+                picture = draw(result, fps=self._rate(result))
                 picture.flags.writeable = False
                 self._drawn[source] = result, picture
             return picture
 
-    def _rate(self, source: str) -> float:
-        """Results a second over the last two seconds; 0 while there is nothing to tell."""
-        times = self._times.setdefault(source, deque())
-        times.append(self._clock())
-        while times[-1] - times[0] > FPS_WINDOW_S:
-            times.popleft()
-        elapsed = times[-1] - times[0]
-        return (len(times) - 1) / elapsed if elapsed > 0 else 0.0
+    def _rate(self, result: FrameResult) -> float:
+        """Results a second over the last two seconds, drawn or not; 0 while there is nothing to tell."""
+        counts = self._counts.setdefault(result.frame.source, deque())
+        counts.append((self._clock(), result.frame.index - result.dropped))
+        while counts[-1][0] - counts[0][0] > FPS_WINDOW_S:
+            counts.popleft()
+        elapsed = counts[-1][0] - counts[0][0]
+        return max(counts[-1][1] - counts[0][1], 0) / elapsed if elapsed > 0 else 0.0
 
 
 def draw(result: FrameResult, *, fps: float) -> Image:

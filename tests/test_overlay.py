@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -174,12 +175,17 @@ def test_rate_is_that_of_the_last_two_seconds_a_source(monkeypatch: pytest.Monke
     monkeypatch.setattr(overlay, "draw", record)
     now = [0.0]
     shared = Overlay(lambda: now[0])
-    for step in range(200):  # 20 a second, then 40
+
+    def shown(source: str, index: int, dropped: int) -> FrameResult:
+        made = result(source=source)
+        return replace(made, frame=replace(made.frame, index=index), dropped=dropped)
+
+    for step in range(200):  # 20 pictures a second, then 40; of three frames of a one is dropped and one not drawn
         now[0] += 0.05 if step < 100 else 0.025
-        shared(result(source="a"))
+        shared(shown("a", 3 * step, step))
         if step % 4 == 0:
-            shared(result(source="b"))
+            shared(shown("b", step // 4, 0))
     assert rates["a"][0] == 0
-    assert rates["a"][99] == pytest.approx(20)
-    assert rates["a"][199] == pytest.approx(40, rel=0.02)
+    assert rates["a"][99] == pytest.approx(40)
+    assert rates["a"][199] == pytest.approx(80, rel=0.02)
     assert rates["b"][49] == pytest.approx(10, rel=0.05)
