@@ -60,6 +60,18 @@ class GraphBuilder:
             x = self.node("Sub", [x, mean], f"{name}/centred")
         return self.node("Transpose", [x], f"{name}/planes", perm=[0, 3, 1, 2])
 
+    def pictures_in_rows(self, name: str, height: int | str, width: int | str) -> str:
+        """As ``pictures``, as float32 (N, 1, height, 3 * width): the colours of a pixel side by side, nothing moved.
+
+        A first convolution reads it with kernels of ``kernel_in_rows`` and three times the stride and pads across.
+        """
+        shape: Shape = ("N", height, width, 3)
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.UINT8, shape))
+        x = self.node("Cast", [name], f"{name}/float", to=TensorProto.FLOAT)
+        flat = self.weight(f"{name}/flat_shape", np.array([0, 0, -1], np.int64))
+        x = self.node("Reshape", [x, flat], f"{name}/flat")
+        return self.node("Unsqueeze", [x, self.weight(f"{name}/channel", np.array([1], np.int64))], f"{name}/rows")
+
     def conv(
         self,
         x: str,
@@ -67,16 +79,15 @@ class GraphBuilder:
         weight: NDArray[np.floating],
         bias: NDArray[np.floating],
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         pads: Sequence[int] = (0, 0, 0, 0),
         group: int = 1,
     ) -> str:
         """Convolution. weight (O, I/group, kH, kW), bias (O,), pads top, left, bottom, right."""
         inputs = [x, self.weight(f"{name}/weight", weight), self.weight(f"{name}/bias", bias)]
         kernel = list(weight.shape[2:])
-        return self.node(
-            "Conv", inputs, name, kernel_shape=kernel, strides=[stride, stride], pads=list(pads), group=group
-        )
+        strides = [stride, stride] if isinstance(stride, int) else list(stride)
+        return self.node("Conv", inputs, name, kernel_shape=kernel, strides=strides, pads=list(pads), group=group)
 
     def dense(self, x: str, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> str:
         """Fully connected. x (N, I), weight (O, I), bias (O,)."""
@@ -147,6 +158,12 @@ class GraphBuilder:
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model)
         return model
+
+
+def kernel_in_rows(weight: NDArray[np.floating]) -> Floats:
+    """A first convolution's (O, 3, kH, kW) for pictures in rows: (O, 1, kH, 3 * kW)."""
+    kernels, _, height, width = weight.shape
+    return np.ascontiguousarray(weight.transpose(0, 2, 3, 1).reshape(kernels, 1, height, 3 * width), np.float32)
 
 
 def fold_batch_norm(

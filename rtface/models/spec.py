@@ -28,7 +28,7 @@ BUILDERS: dict[str, Revision] = {
     "facenet": Revision(1, 1),
     "sface": Revision(3, 1),
     "onnx_embedder": Revision(1, 1),
-    "yunet": Revision(1, 1),
+    "yunet": Revision(2, 1),
     "scrfd": Revision(1, 1),
     "mtcnn": Revision(2, 1),
 }

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from rtface.errors import ModelBroken
-from rtface.models.graph import Floats, GraphBuilder
+from rtface.models.graph import Floats, GraphBuilder, kernel_in_rows
 from rtface.models.onnx_reader import Layer, Network, replay
 from rtface.models.spec import ModelSpec
 
@@ -35,10 +35,9 @@ def build(weights: Mapping[str, Path], spec: ModelSpec) -> dict[str, onnx.ModelP
     """
     (path,) = weights.values()
     network, builder = Network(path), GraphBuilder(spec.name)
-    images = builder.pictures("images", "H", "W")
     try:
         heads = [_Heads(network, stride) for stride in STRIDES]
-        features = replay(network, builder, {network.inputs[0]: images}, [head.feature for head in heads])
+        features = replay(network, builder, _first(network, builder), [head.feature for head in heads])
         grids = [head.emit(builder, feature) for head, feature in zip(heads, features, strict=True)]
     except (KeyError, ValueError, IndexError) as error:
         raise ModelBroken(f"{path} is not the YuNet expected here ({error!r}).") from error
@@ -51,6 +50,18 @@ def build(weights: Mapping[str, Path], spec: ModelSpec) -> dict[str, onnx.ModelP
     for name, shape in {"scores": ("N", "A"), "boxes": ("N", "A", 4), "points": ("N", "A", 10)}.items():
         builder.output(name, shape)
     return {spec.name: builder.model()}
+
+
+def _first(network: Network, builder: GraphBuilder) -> dict[str, str]:
+    """The first convolution, on pictures as they lie in memory: sorting them by colours takes 4 % of the whole."""
+    (layer,) = (layer for layer in network.layers.values() if layer.inputs[0] == network.inputs[0])
+    weight, bias = (network.floats(name) for name in layer.inputs[1:3])
+    down, across = layer.numbers("strides", [1, 1])
+    top, left, bottom, right = layer.numbers("pads", [0, 0, 0, 0])
+    images = builder.pictures_in_rows("images", "H", "W")
+    pads = (top, 3 * left, bottom, 3 * right)
+    made = builder.conv(images, layer.name, kernel_in_rows(weight), bias, stride=(down, 3 * across), pads=pads)
+    return {layer.output: made}
 
 
 class _Heads:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from rtface.models.graph import GraphBuilder, fold_batch_norm, fold_input
+from rtface.models.graph import GraphBuilder, fold_batch_norm, fold_input, kernel_in_rows
 from rtface.models.onnx_reader import dequantise
 from tests.models.given import noise, opened
 
@@ -33,9 +33,10 @@ def drawn(*shape: int) -> Floats:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
 
 
-def test_prelu_agrees_with_the_operator_for_slopes_of_any_sign(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steepest", [0.9, 1.4])
+def test_prelu_agrees_with_the_operator_for_slopes_of_any_sign(steepest: float, tmp_path: Path) -> None:
     builder = GraphBuilder("bend")
-    slope = np.array([-0.6, 0.0, 0.25, 1.0, 1.4], np.float32).reshape(-1, 1, 1)
+    slope = np.array([-0.6, 0.0, 0.25, 1.0, steepest], np.float32).reshape(-1, 1, 1)
     weight = drawn(5, 3, 1, 1)
     made = builder.conv(builder.pictures("images", "H", "W", subtract=127.5), "mix", weight, np.zeros(5))
     builder.output(builder.prelu(made, "bent", slope), ("N", 5, "H", "W"))
@@ -45,6 +46,22 @@ def test_prelu_agrees_with_the_operator_for_slopes_of_any_sign(tmp_path: Path) -
     found = opened(builder.model(), tmp_path).run({"images": pictures})["bent"]
     assert (mixed < 0).any()
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (9, 7)])
+def test_pictures_in_rows_give_a_first_convolution_what_sorted_ones_do(height: int, width: int, tmp_path: Path) -> None:
+    weight, bias, pictures = drawn(4, 3, 3, 3), drawn(4), noise(2, height, width, 3)
+    found = []
+    for rows in (False, True):
+        builder = GraphBuilder("first")
+        if rows:
+            images = builder.pictures_in_rows("images", "H", "W")
+            made = builder.conv(images, "y", kernel_in_rows(weight), bias, stride=(2, 6), pads=(1, 3, 1, 3))
+        else:
+            made = builder.conv(builder.pictures("images", "H", "W"), "y", weight, bias, stride=2, pads=(1, 1, 1, 1))
+        builder.output(made, ("N", 4, "h", "w"))
+        found.append(opened(builder.model(), tmp_path).run({"images": pictures})["y"])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-2)
 
 
 def test_folded_batch_norm_agrees_with_the_operator() -> None:
