@@ -9,10 +9,9 @@ with rtface.open(gallery="family.db") as system:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ import numpy as np
 
 from rtface import registry
 from rtface.config import Config, load_config
-from rtface.errors import PictureError, SourceUnavailable
+from rtface.errors import PictureError
 from rtface.types import Face, FrameResult, Identity, Image
 
 if TYPE_CHECKING:
@@ -260,22 +259,9 @@ class System:
         Raises:
             SourceUnavailable: one cannot be opened, or is named twice.
         """
-        from rtface.sources import open_source
+        from rtface.sources import open_source, open_together
 
-        with ExitStack() as opened:
-            # Together: a camera may take seconds to open, and several would add up.
-            with ThreadPoolExecutor(max(len(uris), 1)) as pool:
-                waiting = [pool.submit(open_source, str(uri)) for uri in uris]
-            for done in waiting:
-                if done.exception() is None:
-                    opened.callback(done.result().close)
-            sources = [done.result() for done in waiting]
-            names = [source.name for source in sources]
-            for name in names:
-                if names.count(name) > 1:
-                    raise SourceUnavailable(f"The source {name} is named twice. Name each source once.")
-            opened.pop_all()
-        return sources
+        return open_together([partial(open_source, str(uri)) for uri in uris])
 
     def stream(self, *uris: str | int | Path, max_frames: int | None = None) -> Generator[FrameResult, None, None]:
         """Results of cameras, streams or files as they come; ends with them.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,19 +203,13 @@ class _Until:
 
 def _open(load: Load) -> list[FrameSource]:
     """The sources of a load, as the loop is to see them; all or none."""
-    from rtface.errors import SourceUnavailable
+    from rtface.sources import open_together
 
-    with ExitStack() as opened:
-        sources: list[FrameSource] = []
-        for uri in load.uris or ("",):
-            for number in range(1, load.cameras + 1):
-                source = _invent(load, number) if not load.uris else _play(load, uri, number)
-                opened.callback(source.close)
-                if source.name in [other.name for other in sources]:
-                    raise SourceUnavailable(f"The source {source.name} is named twice. Name each source once.")
-                sources.append(_paced(source, load.paced, len(sources)))
-        opened.pop_all()
-    return sources
+    wanted = [(uri, number) for uri in load.uris or (None,) for number in range(1, load.cameras + 1)]
+    sources = open_together(
+        [partial(_invent, load, number) if uri is None else partial(_play, load, uri, number) for uri, number in wanted]
+    )
+    return [_paced(source, load.paced, place) for place, source in enumerate(sources)]
 
 
 def _invent(load: Load, number: int) -> FrameSource:

@@ -6,7 +6,7 @@ from rtface.errors import ConfigError
 
 MAX_INPUT_PX = 3840 * 2160
 """The largest input any network here is given, px: a whole 4K frame. Measured on ONNX Runtime, it takes 0.3 GB in YuNet
-and SCRFD and 2.4 GB in MTCNN; a 20000x20000 picture would take fifty times as much."""
+and SCRFD and 1.6 GB in MTCNN; a 20000x20000 picture would take fifty times as much."""
 
 
 def checked_score(min_score: float) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 from rtface import registry
@@ -35,6 +38,28 @@ def open_source(uri: str) -> FrameSource:
     """
     source: FrameSource = registry.load("sources", _part(uri)).open(uri)
     return source
+
+
+def open_together(openers: Sequence[Callable[[], FrameSource]]) -> list[FrameSource]:
+    """Opens several sources at once, for a camera may take seconds; all or none, in their order.
+
+    Raises:
+        SourceUnavailable: two have one name.
+        Exception: the first that an opener raised.
+    """
+    with ExitStack() as opened:
+        with ThreadPoolExecutor(max(len(openers), 1)) as pool:
+            waiting = [pool.submit(opener) for opener in openers]
+        for done in waiting:
+            if done.exception() is None:
+                opened.callback(done.result().close)
+        sources = [done.result() for done in waiting]
+        names = [source.name for source in sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise SourceUnavailable(f"The source {name} is named twice. Name each source once.")
+        opened.pop_all()
+    return sources
 
 
 def mask(uri: str) -> str:

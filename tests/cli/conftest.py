@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from itertools import islice
+from collections.abc import Iterable
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from rtface.sources._capture import settle_opencv
@@ -70,23 +72,22 @@ def knowing(rtface: Rtface, enrolled: Path) -> Rtface:
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty pictures of six faces."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    settle_opencv()
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (640, 480))
-    for frame in islice(DemoSource("demo", portrait(), paced=False).frames(), 40):
-        writer.write(frame.image)
-    writer.release()
-    return path
+    frames = islice(DemoSource("demo", portrait(), paced=False).frames(), 40)
+    return written(tmp_path_factory.mktemp("film") / "film.mp4", (frame.image for frame in frames), (640, 480))
 
 
 @pytest.fixture(scope="session")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film nobody waits the end of: 40,000 small grey pictures."""
-    path = tmp_path_factory.mktemp("endless") / "endless.mp4"
-    settle_opencv()
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (64, 48))
     grey = np.full((48, 64, 3), 128, np.uint8)
-    for _ in range(40_000):
-        writer.write(grey)
+    return written(tmp_path_factory.mktemp("endless") / "endless.mp4", repeat(grey, 40_000), (64, 48))
+
+
+def written(path: Path, pictures: Iterable[NDArray[np.uint8]], size: tuple[int, int]) -> Path:
+    """A film of these pictures, 30 a second."""
+    settle_opencv()
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, size)
+    for picture in pictures:
+        writer.write(picture)
     writer.release()
     return path

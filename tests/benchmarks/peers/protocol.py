@@ -11,6 +11,7 @@ import json
 import resource
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -127,7 +128,7 @@ class Peer(Protocol):
         """Results of the clip's frames, flat out."""
 
 
-class StillPeer:
+class StillPeer(ABC):
     """A peer that knows no video: every frame is a picture, every face in it is embedded and compared anew."""
 
     def __init__(self, limit: float) -> None:
@@ -137,9 +138,9 @@ class StillPeer:
         self._names: list[str] = []
         self._rows: list[NDArray[np.float32]] = []
 
+    @abstractmethod
     def look(self, image: Image) -> list[tuple[tuple[float, float, float, float], NDArray[np.float32]]]:
         """Box and embedding of every face."""
-        raise NotImplementedError
 
     def distances(self, rows: NDArray[np.float32], row: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of (N, D) enrolled rows to one: squared L2, FaceNet's D(x, y), unless the peer measures otherwise."""
