@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from rtface.pipeline.judge import Judge, VoteRules
-from rtface.pipeline.recognizer import EMBEDDINGS_A_ROUND, Recognizer, TrackRules
+from rtface.pipeline.recognizer import EMBEDDINGS_A_ROUND, LOOKS_A_ROUND, Recognizer, TrackRules
 from rtface.tracking.tracker import FaceTracker
 from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Image
 from tests.fakes import FakeDetector, FakeEmbedder, FakeGallery, detection, paint
@@ -132,9 +133,10 @@ def test_a_crowd_is_embedded_a_few_a_frame_and_everybody_gets_a_turn() -> None:
     crowd = [detection(10 + 60 * (i % 5), 10 + 70 * (i // 5), side=50) for i in range(10)]
     world = World([crowd], {"Ada": ADA})
     image = paint({(int(d.box[0]), int(d.box[1])): 60 + 10 * i for i, d in enumerate(crowd)}, side=50)
-    world.play([image] * 30)
+    results = world.play([image] * 30)
     assert max(world.embedder.batches) <= EMBEDDINGS_A_ROUND
     assert sum(world.embedder.batches) >= 10 * 3
+    assert all(track.identity is not None for track in results[-1].tracks), "somebody was never looked at"
 
 
 def test_cameras_share_the_embeddings_of_a_round_and_none_is_starved() -> None:
@@ -147,6 +149,27 @@ def test_cameras_share_the_embeddings_of_a_round_and_none_is_starved() -> None:
         named = [people_of(result).count("Ada") for result in results]
     assert max(world.embedder.batches) <= EMBEDDINGS_A_ROUND
     assert named == [1, 1, 1, 1]
+
+
+def test_face_that_stays_unknown_is_cut_out_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([[detection(50, 60)]], {"Ada": ADA})
+    cuts: list[Image] = []
+    cut = world.embedder.crop
+
+    def counted(image: Image, face: Detection) -> Image:
+        cuts.append(image)
+        return cut(image, face)
+
+    monkeypatch.setattr(world.embedder, "crop", counted)
+    world.play([paint({(50, 60): STRANGER})] * 300)
+    assert 10 * 8 <= len(cuts) <= 10 * 10 + 10
+
+
+def test_poor_faces_do_not_keep_a_good_one_from_its_turn() -> None:
+    poor = [detection(10 + 40 * i, 10, side=9) for i in range(LOOKS_A_ROUND)]
+    world = World([[*poor, detection(50, 120)]], {"Ada": ADA}, TrackRules(3, 0.5, 0.3, 2.0))
+    results = world.play([paint({(50, 120): ADA})] * 20)
+    assert "Ada" in people_of(results[-1])
 
 
 def test_poor_faces_are_not_looked_at() -> None:
