@@ -7,7 +7,7 @@ the file's name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,21 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees the engine."""
+
+
+class Running(Protocol):
+    """A run that has been launched."""
+
+    def collect(self) -> dict[str, NDArray[np.float32]]:
+        """Waits for the run's end and gives every output; the arrays belong to the caller. Called once."""
+
+
+@runtime_checkable
+class AsyncBackend(Backend, Protocol):
+    """A backend that computes elsewhere while its caller goes on. One run is under way at a time."""
+
+    def launch(self, arrays: Mapping[str, NDArray[np.generic]]) -> Running:
+        """Begins what ``run`` does; the arrays given may be changed as soon as it returns."""
 
 
 class Detector(Protocol):

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "rtface"
 FLOORS = [
     ["types", "errors"],
-    ["interfaces", "registry", "config", "geometry"],
+    ["interfaces", "registry", "config", "geometry", "engine_files"],
     ["sources", "backends", "sinks", "overlay"],
     ["detectors", "embedding", "models", "tracking", "gallery"],
     ["pipeline", "enrollment", "engine_builder", "evaluation", "training", "system", "demonstration"],
@@ -21,7 +21,8 @@ ADDRESSES = {
     "cv2": ("sources", "sinks", "overlay", "embedding.align", "detectors", "tracking.changes"),
     "onnxruntime": ("backends.onnxruntime",),
     "openvino": ("backends.openvino",),
-    "tensorrt": ("backends.tensorrt",),
+    "tensorrt": ("backends._tensorrt",),
+    "tensorrt_rtx": ("backends._tensorrt",),
     "pycuda": ("backends.tensorrt",),
     "hnswlib": ("gallery.index",),
     "sqlite3": ("gallery",),

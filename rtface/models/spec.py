@@ -46,10 +46,16 @@ class Task(StrEnum):
 
 
 class Precision(StrEnum):
-    """What a network computes in: float32, or whole numbers of 8 bits where that serves."""
+    """What a network computes in: floats of 32 or 16 bits, or whole numbers of 8 bits where that serves.
+
+    ``INT8`` has bytes without sign on any range, as CPUs want them; ``INT8_SIGNED`` the same calibration on ranges
+    symmetric about 0, the rest in float16, as TensorRT wants them.
+    """
 
     FP32 = "fp32"
+    FP16 = "fp16"
     INT8 = "int8"
+    INT8_SIGNED = "int8-signed"
 
 
 class CropKind(StrEnum):
