@@ -9,7 +9,7 @@ from types import ModuleType
 
 from rtface.errors import MissingLibrary, UnknownPart
 
-EXTRAS = {"tensorrt": "gpu", "pycuda": "gpu"}
+EXTRAS = {"tensorrt": "gpu", "pycuda": "gpu", "tensorrt_rtx": "rtx"}
 """Which extra of the package brings a library that is not always there."""
 
 
