@@ -74,7 +74,7 @@ class Overlay:
 
 
 def draw(result: FrameResult, *, fps: float) -> Image:
-    """Boxes and labels of the tracks, and a line with rate, age and drops, on a copy of the picture.
+    """Boxes and labels of the tracks, a line with rate, age and drops, and the notice, on a copy of the picture.
 
     Tentative tracks are not drawn, lost ones dashed and without a label, undecided ones grey.
 
@@ -93,8 +93,12 @@ def draw(result: FrameResult, *, fps: float) -> Image:
             _label(picture, text, track, letter)
     rate = f"{fps:.1f}" if fps > 0 else "–"
     age = f"{result.timings['age']:.0f}" if "age" in result.timings else "–"
-    status = _tag(f"{rate} fps   age {age} ms   dropped {result.dropped}", letter, (0, 0, 0), (255, 255, 255), 0.62)
-    _paste(picture, status, letter // 3, letter // 3)
+    top = letter // 3
+    for text in (f"{rate} fps   age {age} ms   dropped {result.dropped}", result.notice):
+        if text:
+            line = _tag(text, letter, (0, 0, 0), (255, 255, 255), 0.62)
+            _paste(picture, line, letter // 3, top)
+            top += line[1].shape[0] + letter // 6
     return picture
 
 

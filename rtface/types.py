@@ -172,6 +172,7 @@ class FrameResult:
         dropped: frames this source has lost so far because the loop was busy.
         repeated: the frame has been told before and comes again only to carry ``events``: its source broke off,
             came back or ended.
+        notice: what whoever watches should know of the machine itself, such as that engines are being built.
     """
 
     frame: Frame
@@ -180,3 +181,4 @@ class FrameResult:
     timings: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
     repeated: bool = False
+    notice: str = ""

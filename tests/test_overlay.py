@@ -155,6 +155,15 @@ def test_any_box_and_any_name_can_be_drawn(
     assert draw(result(track(verdict(name, distance), box, state), image=image), fps=0).shape == image.shape
 
 
+def test_notice_stands_below_the_status_line() -> None:
+    plain = draw(result(), fps=20)
+    noted = draw(replace(result(), notice="Building engines 43 %"), fps=20)
+    changed = np.flatnonzero((plain != noted).any(axis=(1, 2)))
+    status = np.flatnonzero((plain != result().frame.image).any(axis=(1, 2)))
+    assert changed[0] > status[-1]
+    assert len(changed) == pytest.approx(len(status), abs=2)
+
+
 def test_sinks_that_share_an_overlay_draw_once_and_cannot_spoil_it() -> None:
     shared = Overlay()
     shown = result(track(verdict("Ada")))
