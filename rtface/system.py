@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtface import registry
 from rtface.config import Config, load_config
 from rtface.errors import PictureError
 from rtface.types import Face, FrameResult, Identity, Image
 
 if TYPE_CHECKING:
+    from rtface.engines import Engines
     from rtface.enrollment import Enroller, PictureOutcome
     from rtface.gallery.store import PersonGallery
-    from rtface.interfaces import Backend, Detector, Embedder, FrameSource, Tracker
-    from rtface.models.catalogue import ModelSpec
+    from rtface.interfaces import Detector, Embedder, FrameSource, Tracker
     from rtface.models.fetch import Report
-    from rtface.models.spec import Precision
+    from rtface.models.spec import ModelSpec
     from rtface.models.store import ModelStore
     from rtface.pipeline.judge import Judge
     from rtface.pipeline.recognizer import Recognizer
@@ -84,52 +83,30 @@ class System:
         return ModelStore(self.config.engines_dir, report=self._report, offline=self.config.offline)
 
     @cached_property
+    def engines(self) -> Engines:
+        """What runs the networks."""
+        from rtface.engines import Engines
+
+        return Engines(self.config, self.models, report=self._report)
+
+    @cached_property
     def detector(self) -> Detector:
         """The detector named in the settings."""
-        config, spec = self.config, self._spec(self.config.detector, "detector")
-        detector: Detector = registry.load("detectors", spec.builder).open(
-            self.models.graphs(spec.name),
-            self._open_backend,
-            min_score=None if config.min_score == "auto" else config.min_score,
-            min_face_px=config.min_face_px,
-        )
+        detector = self.engines.detector()
         self._stack.callback(detector.close)
         return detector
 
     @cached_property
     def embedder(self) -> Embedder:
         """The embedding model named in the settings."""
-        from rtface.embedding.embedder import ModelEmbedder
-
-        precision = self.precision_of(self.embedder_spec)
-        (graph,) = self.models.graphs(self.embedder_spec.name, precision).values()
-        embedder = ModelEmbedder(self.embedder_spec, self._open_backend(graph), precision=precision)
+        embedder = self.engines.embedder()
         self._stack.callback(embedder.close)
         return embedder
 
-    @cached_property
+    @property
     def embedder_spec(self) -> ModelSpec:
         """What models.toml says of the embedding model."""
-        return self._spec(self.config.embedder, "embedder")
-
-    def precision_of(self, spec: ModelSpec) -> Precision:
-        """What a model computes in: for an embedder as the settings want it, for a detector float32."""
-        from rtface.models.spec import Precision, Task
-
-        if spec.task is not Task.EMBEDDER:
-            return Precision.FP32
-        if self.config.precision != "auto":
-            return Precision(self.config.precision)
-        return Precision.INT8 if Precision.INT8 in spec.precisions else Precision.FP32
-
-    def _spec(self, name: str, task: str) -> ModelSpec:
-        from rtface.models.catalogue import find
-
-        return find({key: spec for key, spec in self.models.models.items() if spec.task == task}, name, kind=task)
-
-    def _open_backend(self, graph: Path) -> Backend:
-        backend: Backend = registry.load("backends", self.config.backend).open(graph, threads=self.config.threads)
-        return backend
+        return self.engines.embedder_spec
 
     def open_gallery(self, *, create: bool = False) -> PersonGallery:
         """A gallery of this system's model at the configured path; the caller closes it."""

@@ -33,7 +33,7 @@ def _named(
 
 
 def _precision(system: System, name: str) -> Precision:
-    return system.precision_of(system.models.spec(name))
+    return system.engines.precision_of(system.models.spec(name))
 
 
 @command.command("list")
@@ -47,7 +47,7 @@ def list_models(as_json: bool, config: Path | None, settings: tuple[str, ...]) -
     table = Table("model", "task", "here", "licence", "what it is")
     with open_system(config, settings) as system:
         for spec in system.models.models.values():
-            state = str(system.models.status(spec.name, system.precision_of(spec)))
+            state = str(system.models.status(spec.name, system.engines.precision_of(spec)))
             if as_json:
                 print_json(
                     {

@@ -1,0 +1,120 @@
+"""The networks of one system on engines: which backend serves, at what precision; opened, built and proved."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtface import registry
+from rtface.config import Config
+from rtface.engine_files import Flavour
+from rtface.errors import BackendError, MissingLibrary
+from rtface.models.spec import ModelSpec, Precision, Task
+
+if TYPE_CHECKING:
+    from rtface.interfaces import Backend, Detector, Embedder
+    from rtface.models.fetch import Report
+    from rtface.models.store import ModelStore
+    from rtface.pipeline.upgrade import Parts
+
+log = logging.getLogger(__name__)
+
+CPU, CARD = "onnxruntime", "tensorrt"
+
+
+class Engines:
+    """Detector and embedder of the settings, on whichever engines the settings and this machine want."""
+
+    def __init__(self, config: Config, models: ModelStore, *, report: Report | None = None) -> None:
+        """Args: ``report`` is told how building goes: (label, done, total)."""
+        self._config = config
+        self._models = models
+        self._report = report
+
+    @cached_property
+    def backend(self) -> str:
+        """What runs the networks; ``auto`` is the card where its libraries are installed and it answers, or the CPU."""
+        if self._config.backend != "auto":
+            return self._config.backend
+        if not importlib.util.find_spec("pycuda") or not any(
+            importlib.util.find_spec(flavour.package) for flavour in Flavour
+        ):
+            return CPU
+        try:
+            registry.load("backends", CARD).card()
+        except (BackendError, MissingLibrary) as error:
+            log.warning("TensorRT is installed, but the CPU serves: %s", error)
+            return CPU
+        return CARD
+
+    def on_cpu(self, precision: str = "auto") -> Engines:
+        """The same networks on the CPU."""
+        config = self._config.model_copy(update={"backend": CPU, "precision": precision})
+        return Engines(config, self._models, report=self._report)
+
+    def precision_of(self, spec: ModelSpec) -> Precision:
+        """What a model computes in here: as the settings want it, where the model and the engine have it."""
+        wanted, detects = self._config.precision, spec.task is Task.DETECTOR
+        if self.backend == CARD:
+            wanted = {"auto": "fp16", "int8": "int8-signed"}.get(wanted, wanted)
+            return Precision(wanted) if not detects or Precision(wanted) in spec.precisions else Precision.FP16
+        if detects:
+            return Precision.FP32
+        if wanted == "auto":
+            return Precision.INT8 if Precision.INT8 in spec.precisions else Precision.FP32
+        return Precision(wanted)
+
+    @cached_property
+    def detector_spec(self) -> ModelSpec:
+        """What models.toml says of the detector."""
+        return self._spec(self._config.detector, Task.DETECTOR)
+
+    @cached_property
+    def embedder_spec(self) -> ModelSpec:
+        """What models.toml says of the embedding model."""
+        return self._spec(self._config.embedder, Task.EMBEDDER)
+
+    def _spec(self, name: str, task: Task) -> ModelSpec:
+        from rtface.models.catalogue import find
+
+        return find({key: spec for key, spec in self._models.models.items() if spec.task is task}, name, kind=task)
+
+    def detector(self) -> Detector:
+        """The detector, opened; the caller closes it."""
+        config, spec = self._config, self.detector_spec
+        detector: Detector = registry.load("detectors", spec.builder).open(
+            self._graphs(spec),
+            self._open,
+            min_score=None if config.min_score == "auto" else config.min_score,
+            min_face_px=config.min_face_px,
+        )
+        return detector
+
+    def embedder(self) -> Embedder:
+        """The embedding model, opened; the caller closes it."""
+        from rtface.embedding.embedder import ModelEmbedder
+
+        spec = self.embedder_spec
+        (graph,) = self._graphs(spec).values()
+        return ModelEmbedder(spec, self._open(graph), precision=self.precision_of(spec))
+
+    def parts(self) -> Parts:
+        """Both of them."""
+        from rtface.pipeline.upgrade import Parts
+
+        detector = self.detector()
+        try:
+            return Parts(detector, self.embedder())
+        except BaseException:
+            detector.close()
+            raise
+
+    def _graphs(self, spec: ModelSpec) -> dict[str, Path]:
+        return self._models.graphs(spec.name, self.precision_of(spec))
+
+    def _open(self, graph: Path) -> Backend:
+        backend: Backend = registry.load("backends", self.backend).open(graph, threads=self._config.threads)
+        return backend
