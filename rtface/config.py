@@ -43,7 +43,7 @@ class Config(BaseModel):
 
     detector: str = "yunet"
     embedder: str = "facenet"
-    backend: str = "onnxruntime"
+    backend: str = "auto"
     precision: Literal["auto", "fp32", "fp16", "int8", "int8-signed"] = "auto"
     threads: int = Field(default=0, ge=0, le=256)
     engines_dir: Path = Field(default_factory=_default_engines_dir)
