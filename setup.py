@@ -34,6 +34,7 @@ setup(
     entry_points={"console_scripts": ["rtface = rtface.cli:main"]},
     install_requires=[
         "click>=8.1",
+        "filelock>=3.12",
         "hnswlib>=0.8",
         "insightface>=1.0",
         "numpy>=1.26",
@@ -47,7 +48,8 @@ setup(
     ],
     extras_require={
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
+        "rtx": ["tensorrt-rtx>=1.2"],
         "plot": ["matplotlib>=3.8"],
-        "test": ["hypothesis>=6", "matplotlib>=3.8", "mypy>=1.10", "pytest>=8", "ruff>=0.6"],
+        "test": ["hypothesis>=6", "matplotlib>=3.8", "mypy>=1.10", "pytest>=8", "ruff>=0.6", "tensorrt-rtx>=1.2"],
     },
 )

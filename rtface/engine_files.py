@@ -8,10 +8,13 @@ built. Anything in the name that differs makes another file, so that a stale eng
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 
 class Flavour(StrEnum):
@@ -50,11 +53,71 @@ class EngineKey:
     @property
     def card(self) -> str:
         """The capability as NVIDIA writes it of code, such as ``sm86``."""
-        return "sm" + self.capability.replace(".", "")
+        return sm(self.capability)
 
     def path(self, graph: Path) -> Path:
         """The engine's file for a graph ``<name>.onnx``."""
         return graph.with_name(f"{graph.stem}.{self.flavour}-{self.version}.{self.card}.{self.digest}.engine")
+
+
+class Shapes(NamedTuple):
+    """The smallest, the usual and the largest shape of an input; the engine is made for the usual one."""
+
+    smallest: tuple[int, ...]
+    usual: tuple[int, ...]
+    largest: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an engine computes.
+
+    Attributes:
+        model: its name in models.toml.
+        graph: which of its graphs, such as ``rnet``.
+        precision: fp32, fp16 or int8-signed.
+        fingerprint: of the weights and whatever else decides whether embeddings may be compared.
+        licence: of the weights; it holds for the engine too.
+    """
+
+    model: str
+    graph: str
+    precision: str
+    fingerprint: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineManifest:
+    """How an engine was built.
+
+    Attributes:
+        origin: what it computes.
+        graph_sha256: of the ONNX graph.
+        flavour, version: of the library.
+        capability: of the card it is for, such as ``8.6``.
+        max_batch: the largest batch asked for.
+        profile: {input: shapes it takes}.
+        layers: of the network before TensorRT joins them.
+        build_seconds: how long the building took.
+        bytes, sha256: of the engine file.
+    """
+
+    origin: Origin
+    graph_sha256: str
+    flavour: Flavour
+    version: str
+    capability: str
+    max_batch: int
+    profile: Mapping[str, Shapes]
+    layers: int
+    build_seconds: float
+    bytes: int
+    sha256: str
+
+    def text(self) -> str:
+        """As it stands in the file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 _NAME = re.compile(r"\.(?P<flavour>tensorrt(?:-rtx)?)-(?P<version>[\d.]+)\.sm(?P<card>\d+)\.(?P<digest>[0-9a-f]{12})$")
@@ -81,6 +144,33 @@ def engines_of(graph: Path) -> list[Path]:
 def manifest_of(engine: Path) -> Path:
     """The file that tells how an engine was built."""
     return engine.with_name(f"{engine.name}.json")
+
+
+def read_manifest(engine: Path) -> EngineManifest | None:
+    """How an engine was built; None when that is not told or cannot be read."""
+    try:
+        found = json.loads(manifest_of(engine).read_text(encoding="utf-8"))
+        found["origin"] = Origin(**found["origin"])
+        found["flavour"] = Flavour(found["flavour"])
+        found["profile"] = {
+            str(name): Shapes(*(tuple(map(int, shape)) for shape in shapes))
+            for name, shapes in found["profile"].items()
+        }
+        return EngineManifest(**found)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def graph_of(engine: Path) -> Path:
+    """The graph an engine of ours was built from, whether it is still there or not."""
+    found = _NAME.search(engine.stem)
+    assert found, f"{engine} is no engine's name"
+    return engine.with_name(f"{engine.stem[: found.start()]}.onnx")
+
+
+def sm(capability: str) -> str:
+    """``sm86`` for ``8.6``."""
+    return "sm" + capability.replace(".", "")
 
 
 def digest_of(graph: Path) -> str:

@@ -37,6 +37,11 @@ class Library:
     trt: Any
     logger: Any
 
+    @property
+    def name(self) -> str:
+        """The two as people write them, such as ``tensorrt-rtx 1.7.1.116``."""
+        return f"{self.flavour} {self.version}"
+
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
         """A list that gets each warning and error the library tells while the block runs, the oldest first."""
