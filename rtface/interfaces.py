@@ -83,8 +83,19 @@ class Detector(Protocol):
         """Frees its engines."""
 
 
+class PendingRows(Protocol):
+    """Embeddings that have been asked for."""
+
+    def collect(self) -> NDArray[np.float32]:
+        """Waits for them: what ``embed`` would have given. Called once."""
+
+
 class Embedder(Protocol):
-    """Maps face crops to points on the unit sphere. ``by_landmarks`` tells whether its crop follows the landmarks."""
+    """Maps face crops to points on the unit sphere.
+
+    ``by_landmarks`` tells whether its crop follows the landmarks, ``asynchronous`` whether it computes what has been
+    launched while its caller goes on.
+    """
 
     name: str
     fingerprint: str
@@ -92,6 +103,7 @@ class Embedder(Protocol):
     size: int
     crop_size: int
     by_landmarks: bool
+    asynchronous: bool
 
     def crop(self, image: Image, detection: Detection) -> Image:
         """The (crop_size, crop_size, 3) uint8 BGR picture this model wants of a face."""
@@ -100,6 +112,12 @@ class Embedder(Protocol):
         """(N, crop_size, crop_size, 3) uint8 BGR to (N, size) float32 unit rows; N may be 0.
 
         With ``mirror`` each row is the middle between the crop's and its mirror image's, for stills.
+        """
+
+    def launch(self, crops: NDArray[np.uint8]) -> PendingRows:
+        """Begins what ``embed`` does; done when this returns where it is not ``asynchronous``.
+
+        The crops must not change before ``collect``. One launch is collected before the next.
         """
 
     def close(self) -> None:

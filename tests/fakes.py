@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.interfaces import PendingRows
 from rtface.types import Detection, Frame, Image, Neighbor
 
 SIZE = 8
@@ -61,6 +62,16 @@ class FakeDetector:
         pass
 
 
+class Given:
+    """Rows that are there already."""
+
+    def __init__(self, rows: NDArray[np.float32]) -> None:
+        self.rows = rows
+
+    def collect(self) -> NDArray[np.float32]:
+        return self.rows
+
+
 class FakeEmbedder:
     """Reads a person from a crop's mean brightness."""
 
@@ -70,6 +81,7 @@ class FakeEmbedder:
     size = SIZE
     crop_size = 80
     by_landmarks = False
+    asynchronous = False
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -81,6 +93,9 @@ class FakeEmbedder:
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         return np.stack([direction(float(crop.mean())) for crop in crops])
+
+    def launch(self, crops: NDArray[np.uint8]) -> PendingRows:
+        return Given(self.embed(crops))
 
     def close(self) -> None:
         pass

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
 from rtface.embedding.crops import best_crop
-from rtface.gallery.voting import settle
-from rtface.interfaces import Detector, Embedder, Tracker
+from rtface.interfaces import Detector, Embedder, PendingRows, Tracker
+from rtface.pipeline.camera import Camera, DecidedBy
+from rtface.pipeline.headroom import Headroom
 from rtface.pipeline.judge import Judge
 from rtface.pipeline.lookout import Lookout
 from rtface.pipeline.memory import TrackMemory
+from rtface.pipeline.round import Look, Round, Sighting
 from rtface.pipeline.timing import Stopwatch
-from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Identity, Image, Track, TrackState
+from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Track, TrackState
 
 EMBEDDINGS_A_ROUND = 4
 LOOKS_A_ROUND = 6
@@ -38,38 +40,12 @@ class TrackRules:
     confirm_s: float
 
 
-@dataclass(slots=True)
-class _Camera:
-    """State kept of one source."""
-
-    lookout: Lookout
-    tracker: Tracker
-    rules: TrackRules
-    memories: dict[int, TrackMemory] = field(default_factory=dict)
-    alive: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Look:
-    """One face chosen to be embedded."""
-
-    camera: _Camera
-    frame: Frame
-    track: Track
-    detection: Detection
-    crop: Image
-    quality: float
-
-    @property
-    def memory(self) -> TrackMemory:
-        """Of its track."""
-        return self.camera.memories[self.track.id]
-
-
 class Recognizer:
     """Turns frames of any number of sources into results, one call at a time.
 
-    Feed it a frame of each source that has one; all their faces share one run of the embedding network.
+    Feed it a frame of each source that has one; all their faces share one run of the embedding network. ``process``
+    does all of it. In its three steps, ``detect``, ``begin`` and ``conclude``, the next round's frames may be detected
+    between ``begin`` and ``conclude``, and the results stay the same.
     """
 
     def __init__(
@@ -83,6 +59,7 @@ class Recognizer:
         stills: Collection[str] = (),
         full_look_s: float = 0.0,
         new_face_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Builds nothing yet.
 
@@ -93,6 +70,7 @@ class Recognizer:
             stills: names of sources whose every picture is judged by itself, on one look.
             full_look_s: how often a scene is searched whole, and not only where it has changed; 0 is every frame.
             new_face_s: how often a changed part with no known face is searched; 0 is every frame.
+            clock: gives seconds, as ``Frame.received_at`` counts them.
         """
         self._detector = detector
         self._embedder = embedder
@@ -101,42 +79,69 @@ class Recognizer:
         self._make_tracker = make_tracker
         self._stills = stills
         self._full_look_s, self._new_face_s = full_look_s, new_face_s
-        self._cameras: dict[str, _Camera] = {}
+        self._clock = clock
+        self._headroom = Headroom()
+        self._cameras: dict[str, Camera] = {}
         self._looked_at_gallery = -np.inf
         self._round = 0
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results for these frames, in their order; at most one frame a source."""
+        return self.conclude(self.begin([self.detect(frame) for frame in frames]))
+
+    def detect(self, frame: Frame) -> Sighting:
+        """Finds the faces. Hangs on the source's frames before and on no verdict, so it may run ahead of one."""
+        camera = self._cameras.get(frame.source) or self._new_camera(frame.source)
+        watch, began = Stopwatch(), self._clock()
+        with watch.stage("detect"):
+            detections = camera.lookout.detect(frame.image, frame.captured_at)
+        self._headroom.detected(self._clock() - began)
+        return Sighting(frame, detections, watch)
+
+    def begin(self, sightings: Sequence[Sighting]) -> Round:
+        """Tracks, chooses whom to embed and launches that; the round before has been concluded."""
         self._refresh_gallery()
-        watches = [Stopwatch() for _ in frames]
-        tracks = [self._follow(frame, watch) for frame, watch in zip(frames, watches, strict=True)]
-        shared = Stopwatch()
-        with shared.stage("align"):
-            looks = self._choose(frames, tracks)
-        with shared.stage("recognize"):
-            swapped = self._embed(looks)
+        tracks = []
+        for seen in sightings:
+            with seen.watch.stage("track"):
+                tracker = self._cameras[seen.frame.source].tracker
+                tracks.append(tracker.update(seen.detections, seen.frame.captured_at))
+        watch = Stopwatch()
+        with watch.stage("align"):
+            looks = self._choose([seen.frame for seen in sightings], tracks)
+        under_way = self._embedder.asynchronous and bool(looks)
+        with watch.stage("recognize"):
+            rows = self._launch(looks) if looks else None
+        return Round(sightings, tracks, looks, rows, watch, under_way)
+
+    def has_time(self) -> bool:
+        """Whether a frame more can be detected, as far as one can tell, before the embedding under way is done."""
+        return self._headroom.fits(self._clock())
+
+    def conclude(self, begun: Round) -> list[FrameResult]:
+        """Waits for the embeddings, searches and votes: results for the round's frames, in their order."""
+        with begun.watch.stage("recognize"):
+            swapped = self._heed(begun)
         results = []
-        for frame, seen, watch in zip(frames, tracks, watches, strict=True):
-            current = [swapped.get((frame.source, track.id), track) for track in seen]
-            results.append(self._conclude(frame, current, {**watch.timings, **shared.timings}))
+        for seen, tracks in zip(begun.sightings, begun.tracks, strict=True):
+            frame = seen.frame
+            current = [swapped.get((frame.source, track.id), track) for track in tracks]
+            named, events = self._cameras[frame.source].tell(current, frame.captured_at, self._grounds())
+            laps = {**seen.watch.timings, **begun.watch.timings, "age": (self._clock() - frame.received_at) * 1e3}
+            results.append(FrameResult(frame, named, events, laps))
         return results
 
     def finish(self, source: str, at: float) -> tuple[Event, ...]:
         """The source has ended: everybody in it leaves."""
         camera = self._cameras.pop(source, None)
-        if camera is None:
-            return ()
-        return tuple(
-            self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source)
-            for track_id in sorted(camera.alive)
-        )
+        return () if camera is None else camera.farewells(at, self._grounds())
 
     def source_event(self, kind: EventKind, frame: Frame) -> Event:
         """News about the source of a frame itself."""
-        return self._event(kind, 0, None, frame.captured_at, frame.source)
+        return Event(kind, 0, None, frame.captured_at, frame.source, *self._grounds())
 
     def _refresh_gallery(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._looked_at_gallery >= GALLERY_LOOK_S:
             self._looked_at_gallery = now
             if self._judge.gallery.refresh():
@@ -145,25 +150,19 @@ class Recognizer:
                     for memory in camera.memories.values():
                         memory.evidence.forget_others(enrolled)
 
-    def _follow(self, frame: Frame, watch: Stopwatch) -> list[Track]:
-        camera = self._cameras.get(frame.source) or self._new_camera(frame.source)
-        with watch.stage("detect"):
-            detections = camera.lookout.detect(frame.image, frame.captured_at)
-        with watch.stage("track"):
-            return camera.tracker.update(detections, frame.captured_at)
-
-    def _new_camera(self, source: str) -> _Camera:
+    def _new_camera(self, source: str) -> Camera:
         stills = source in self._stills
-        rules = replace(self._rules, min_votes=1) if stills else self._rules
         full_look_s = 0.0 if stills else self._full_look_s
         lookout = Lookout(self._detector, full_look_s=full_look_s, new_face_s=self._new_face_s)
-        camera = self._cameras[source] = _Camera(lookout, self._make_tracker(stills), rules)
+        min_votes = 1 if stills else self._rules.min_votes
+        camera = Camera(source, lookout, self._make_tracker(stills), min_votes, self._rules.min_share)
+        self._cameras[source] = camera
         return camera
 
-    def _choose(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[_Look]:
+    def _choose(self, frames: Sequence[Frame], tracks: Sequence[Sequence[Track]]) -> list[Look]:
         """The faces of this round worth an embedding: all broken ones, then those with the fewest votes."""
         self._round += 1
-        broken: list[_Look] = []
+        broken: list[Look] = []
         waiting: list[tuple[int, Frame, Track, Detection]] = []
         for frame, track in ((frame, track) for frame, seen in zip(frames, tracks, strict=True) for track in seen):
             if track.detection is None or track.state is not TrackState.CONFIRMED:
@@ -180,27 +179,33 @@ class Recognizer:
         wanted.sort(key=lambda look: (look.memory.votes, -look.quality))
         return broken + wanted[: max(EMBEDDINGS_A_ROUND - len(broken), 0)]
 
-    def _is_wanted(self, look: _Look) -> bool:
+    def _is_wanted(self, look: Look) -> bool:
         good = look.quality >= self._rules.min_quality
         return good and look.memory.wants_embedding(look.frame.captured_at, look.quality)
 
-    def _look(self, frame: Frame, track: Track, detection: Detection) -> _Look:
+    def _look(self, frame: Frame, track: Track, detection: Detection) -> Look:
         crop = self._embedder.crop(frame.image, detection)
         camera = self._cameras[frame.source]
         memory = camera.memories[track.id]
         memory.turn, memory.looked_at = self._round, frame.captured_at
-        return _Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
+        return Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
 
-    def _embed(self, looks: Sequence[_Look]) -> dict[tuple[str, int], Track]:
-        """Embeds, searches and votes; gives the tracks that turned out to be somebody else since the frame before."""
-        if not looks:
-            return {}
+    def _launch(self, looks: Sequence[Look]) -> PendingRows:
         crops = [
             best_crop(self._detector, self._embedder, look.frame.image, look.detection, look.crop) for look in looks
         ]
-        embeddings = self._embedder.embed(np.stack(crops))
+        rows = self._embedder.launch(np.stack(crops))
+        self._headroom.launched(self._clock())
+        return rows
+
+    def _heed(self, begun: Round) -> dict[tuple[str, int], Track]:
+        """Votes with the round's embeddings; gives the tracks that are somebody else than in the frame before."""
+        embeddings = begun.collect()
+        if embeddings is None:
+            return {}
+        self._headroom.collected(self._clock())
         swapped = {}
-        for look, embedding, verdict in zip(looks, embeddings, self._judge.vote(embeddings), strict=True):
+        for look, embedding, verdict in zip(begun.looks, embeddings, self._judge.vote(embeddings), strict=True):
             memory = look.memory
             if memory.broken and memory.distance_to(embedding) > self._judge.limit:
                 track = look.camera.tracker.split(look.track.id)
@@ -211,49 +216,6 @@ class Recognizer:
             memory.broken = False
         return swapped
 
-    def _conclude(self, frame: Frame, tracks: Sequence[Track], laps: dict[str, float]) -> FrameResult:
-        camera = self._cameras[frame.source]
-        known = [track for track in tracks if track.state is not TrackState.TENTATIVE]
-        seen = [track for track in known if track.detection is not None]
-        verdicts = self._verdicts(camera, seen)
-        named = tuple(replace(track, identity=verdicts.get(track.id)) for track in seen)
-        events = self._news(camera, frame, {track.id for track in known}, named)
-        laps["age"] = (time.monotonic() - frame.received_at) * 1e3
-        return FrameResult(frame, named, events, laps)
-
-    def _verdicts(self, camera: _Camera, tracks: Sequence[Track]) -> dict[int, Identity]:
-        claims = {}
-        for track in tracks:
-            memory = camera.memories.get(track.id)
-            if memory is not None and memory.votes:
-                claims[track.id] = memory.evidence.verdict(
-                    min_votes=camera.rules.min_votes, min_share=camera.rules.min_share
-                )
-        return settle(claims)
-
-    def _news(self, camera: _Camera, frame: Frame, alive: set[int], seen: Sequence[Track]) -> tuple[Event, ...]:
-        """What changed since the frame before. A face out of sight for a moment keeps what was told of it."""
-        at, source = frame.captured_at, frame.source
-        events = [
-            self._event(EventKind.LEFT, track_id, camera.memories[track_id].announced, at, source)
-            for track_id in sorted(camera.alive - alive)
-        ]
-        for track in seen:
-            memory = camera.memories.setdefault(track.id, TrackMemory())
-            if track.id not in camera.alive:
-                events.append(self._event(EventKind.APPEARED, track.id, None, at, source))
-            before = memory.announced.person if memory.announced else None
-            person = track.identity.person if track.identity else None
-            if before is not None and person != before:
-                events.append(self._event(EventKind.REVOKED, track.id, memory.announced, at, source))
-            if person is not None and person != before:
-                events.append(self._event(EventKind.IDENTIFIED, track.id, track.identity, at, source))
-            memory.announced = track.identity if person is not None else None
-        camera.alive = alive & (camera.alive | {track.id for track in seen})
-        camera.memories = {track_id: camera.memories[track_id] for track_id in camera.alive}
-        return tuple(events)
-
-    def _event(self, kind: EventKind, track_id: int, identity: Identity | None, at: float, source: str) -> Event:
+    def _grounds(self) -> DecidedBy:
         model = f"{self._embedder.name}:{self._embedder.fingerprint}"
-        revision = self._judge.gallery.revision
-        return Event(kind, track_id, identity, at, source, self._embedder.backend, model, revision)
+        return DecidedBy(self._embedder.backend, model, self._judge.gallery.revision)

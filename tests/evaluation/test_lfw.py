@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtface.errors import EvaluationError, PictureError
 from rtface.evaluation.lfw import BATCH, LfwProtocol, Pair, embed_pictures, evaluate, read_protocol
 from rtface.types import Detection, Image
+from tests.fakes import FakeEmbedder
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GOOD = "2\t1\nAda\t1\t2\nAda\t1\tBo\t1\nBo\t1\t2\nBo\t2\tCy\t12\n"
@@ -204,14 +205,11 @@ class FaceAtMarks:
     def close(self) -> None: ...
 
 
-class MarkAsVector:
+class MarkAsVector(FakeEmbedder):
     """A face's vector is its mark's brightness; remembers the sizes of its batches."""
 
     name, fingerprint, backend, size, crop_size = "mark", "0", "fake", 1, 1
     by_landmarks = True
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
 
     def crop(self, image: Image, detection: Detection) -> Image:
         x, y = ((detection.box[:2] + detection.box[2:]) / 2).astype(int)
@@ -220,8 +218,6 @@ class MarkAsVector:
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         return crops[:, 0, 0, :1].astype(np.float32)
-
-    def close(self) -> None: ...
 
 
 def with_marks(*marks: tuple[int, int, int]) -> Image:
