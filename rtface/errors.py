@@ -12,7 +12,11 @@
     │   ├── ModelUnavailable (OSError)    weights are not here and cannot be fetched
     │   └── ModelBroken (ValueError)      weights or graph are not what they should be
     ├── BackendError (RuntimeError)       an engine could not be loaded or run
-    │   └── EngineStale                   an engine of another version, card or model
+    │   ├── DriverUnavailable             no NVIDIA card, or no driver that serves it
+    │   └── EngineUnready                 the card has no engine to run; building one mends it
+    │       ├── EngineMissing             none has been built for this model
+    │       ├── EngineStale               there are some, of another version, card or model
+    │       └── EngineBroken              its file is cut off or damaged
     ├── SourceError (OSError)
     │   ├── SourceUnavailable             a camera, stream or file cannot be opened
     │   └── SourceLost                    it was open and cannot go on
@@ -68,8 +72,24 @@ class BackendError(RtfaceError, RuntimeError):
     """An engine could not be loaded or run."""
 
 
-class EngineStale(BackendError):
-    """An engine of another version, card or model."""
+class DriverUnavailable(BackendError):
+    """No NVIDIA card, or no driver that serves it."""
+
+
+class EngineUnready(BackendError):
+    """The card has no engine to run; building one mends it."""
+
+
+class EngineMissing(EngineUnready):
+    """None has been built for this model."""
+
+
+class EngineStale(EngineUnready):
+    """There are some, of another version, card or model."""
+
+
+class EngineBroken(EngineUnready):
+    """Its file is cut off or damaged."""
 
 
 class SourceError(RtfaceError, OSError):

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from rtface.backends._checks import check_arrays, check_file, cure
 from rtface.errors import BackendError
 
 _DTYPES = {
@@ -55,7 +56,7 @@ class OnnxRuntimeBackend:
         """
         if self._session is None:
             raise BackendError(f"{self._path.name} has been closed and cannot run any more.")
-        self._check(arrays)
+        check_arrays(self._path.name, arrays, self.inputs, self._dtypes)
         feed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         try:
             results = self._session.run(None, feed)
@@ -66,21 +67,6 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Frees the session; once more does no harm."""
         self._session = None
-
-    def _check(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        if arrays.keys() != self.inputs.keys():
-            given = ", ".join(arrays) or "none"
-            raise BackendError(f"{self._path.name} wants the inputs {', '.join(self.inputs)}; given were {given}.")
-        for name, array in arrays.items():
-            shape, dtype = self.inputs[name], self._dtypes[name]
-            fits = len(shape) == array.ndim and all(
-                side is None or side == there for side, there in zip(shape, array.shape, strict=True)
-            )
-            if not fits:
-                wanted = " x ".join("any" if side is None else str(side) for side in shape)
-                raise BackendError(f"{self._path.name}, input {name}: shape {array.shape} is not {wanted}.")
-            if dtype is not None and array.dtype != dtype:
-                raise BackendError(f"{self._path.name}, input {name}: {array.dtype} instead of {dtype}.")
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
@@ -93,13 +79,8 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3  # errors come as exceptions; warnings about the graph help no user
-    if not path.is_file():
-        raise BackendError(f"The graph {path} is missing. {_cure(path)}")
+    check_file(path)
     try:
         return ort.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
-        raise BackendError(f"ONNX Runtime cannot load the graph {path}: {error}. {_cure(path)}") from error
-
-
-def _cure(path: Path) -> str:
-    return f"If it is one of rtface's models: rtface models fetch {path.parent.name} --force"
+        raise BackendError(f"ONNX Runtime cannot load the graph {path}: {error}. {cure(path)}") from error
