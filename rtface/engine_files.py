@@ -76,6 +76,7 @@ class Origin:
         model: its name in models.toml.
         graph: which of its graphs, such as ``rnet``.
         precision: fp32, fp16 or int8-signed.
+        builder: the module of ``rtface.models`` that made the graph.
         fingerprint: of the weights and whatever else decides whether embeddings may be compared.
         licence: of the weights; it holds for the engine too.
     """
@@ -83,6 +84,7 @@ class Origin:
     model: str
     graph: str
     precision: str
+    builder: str
     fingerprint: str
     licence: str
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "Say whether two pictures show the same person.",
     "gallery": "List, show, rename, remove and check enrolled people.",
     "models": "List, fetch and verify the networks.",
+    "engine": "Build, list, check and clear away TensorRT engines.",
     "doctor": "Check this machine and say what would serve.",
     "evaluate": "Measure recognition quality on a benchmark.",
     "bench": "Measure speed and latency on a source.",

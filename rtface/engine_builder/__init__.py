@@ -26,7 +26,7 @@ from rtface.engine_files import (
     read_manifest,
     sm,
 )
-from rtface.errors import BackendError
+from rtface.errors import BackendError, MissingLibrary
 from rtface.models.fetch import Report, silent
 from rtface.models.files import beside, sha256_of
 from rtface.models.spec import Precision
@@ -80,13 +80,24 @@ def target(library: Library, capability: str | None = None, *, max_batch: int = 
                 f"{library.name} does not build for compute capability {capability}; it does for {', '.join(known)}."
             )
         return Target(library, capability, max_batch)
-    here = registry.load("backends", "tensorrt").card().capability
+    here = _card_here(library)
     if capability not in (None, here):
         raise BackendError(
             f"{library.name} builds for the card in this machine, which is {sm(here)}, not {sm(str(capability))}. "
             "Build on a machine with that card, or with --flavour tensorrt-rtx for RTX cards."
         )
     return Target(library, here, max_batch)
+
+
+def _card_here(library: Library) -> str:
+    try:
+        return str(registry.load("backends", "tensorrt").card().capability)
+    except (BackendError, MissingLibrary) as error:
+        if library.flavour is Flavour.RTX:
+            raise BackendError(
+                f"{error} To build for a card elsewhere, name its compute capability: --gpu 8.6"
+            ) from error
+        raise
 
 
 def rtx_capabilities(library: Library) -> list[str]:
@@ -112,7 +123,7 @@ def build_model(
     """
     spec = models.spec(name)
     for part, graph in models.graphs(name, precision).items():
-        origin = Origin(name, part, precision, spec.fingerprint, spec.licence)
+        origin = Origin(name, part, precision, spec.builder, spec.fingerprint, spec.licence)
         yield build(graph, origin, wanted, force=force, report=report)
 
 
@@ -171,7 +182,7 @@ def _made(
     with beside(path) as partial:
         partial.touch()  # a folder that cannot be written to is told before the work and not after it
         parsed = network.parse(graph, wanted.library)
-        profile = network.shapes(parsed, origin.graph, wanted.max_batch)
+        profile = network.shapes(parsed, origin.builder, wanted.max_batch)
         content = _compiled(parsed, profile, wanted, graph, told)
         partial.write_bytes(content)
     manifest = EngineManifest(

@@ -79,7 +79,7 @@ def _told(error: Any) -> str:
     return f"node {error.node()} {error.node_name()!r}, operator {error.node_operator()}: {why} ({place})"
 
 
-def shapes(network: Network, name: str, max_batch: int) -> dict[str, Shapes]:
+def shapes(network: Network, kind: str, max_batch: int) -> dict[str, Shapes]:
     """The shapes an engine is to take, of every input that has free sides.
 
     An input whose first side alone is free is a batch of 1 to ``max_batch``. One with further free sides is a picture:
@@ -87,20 +87,20 @@ def shapes(network: Network, name: str, max_batch: int) -> dict[str, Shapes]:
 
     Args:
         network: the parsed graph.
-        name: the graph's, without precision.
+        kind: the module of ``rtface.models`` that made the graph.
         max_batch: at least 1.
     """
     definition = network.definition
     tensors = [definition.get_input(index) for index in range(definition.num_inputs)]
     sides = {tensor.name: tuple(int(side) for side in tensor.shape) for tensor in tensors}
-    return {key: _range(shape, name, max_batch) for key, shape in sides.items() if -1 in shape}
+    return {key: _range(shape, kind, max_batch) for key, shape in sides.items() if -1 in shape}
 
 
-def _range(shape: tuple[int, ...], name: str, max_batch: int) -> Shapes:
+def _range(shape: tuple[int, ...], kind: str, max_batch: int) -> Shapes:
     if -1 not in shape[1:]:
         return Shapes(*((batch, *shape[1:]) for batch in (1, min(USUAL_BATCH, max_batch), max_batch)))
     assert len(shape) == 4 and shape[1:3] == (-1, -1), f"{shape} is neither a batch nor a picture"
-    smallest = SMALLEST_SIDE_PX.get(name, WINDOW_PX)
+    smallest = SMALLEST_SIDE_PX.get(kind, WINDOW_PX)
     pictures = ((smallest, smallest), USUAL_PICTURE, (LARGEST_SIDE_PX, LARGEST_SIDE_PX))
     return Shapes(*((1, *sides, shape[3]) for sides in pictures))
 
