@@ -32,16 +32,21 @@ def crop_box(image: Image, box: NDArray[np.float32], size: int, margin: float, *
     """
     if abs(angle) > TILTED_DEG:
         return _resize(upright(image, box, angle, margin), size)
+    return _cut(image, whole_box(box, margin), size)
+
+
+def whole_box(box: NDArray[np.float32], margin: float) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the box with its margin, in whole pixels and at least one wide and high."""
     left, top, right, bottom = (float(side) for side in box)
     grow_x, grow_y = (right - left) * margin / 2, (bottom - top) * margin / 2
-    return _cut(image, (left - grow_x, top - grow_y, right + grow_x, bottom + grow_y), size)
+    x0, y0 = int(np.floor(left - grow_x)), int(np.floor(top - grow_y))
+    return x0, y0, max(int(np.ceil(right + grow_x)), x0 + 1), max(int(np.ceil(bottom + grow_y)), y0 + 1)
 
 
-def _cut(image: Image, box: tuple[float, float, float, float], size: int) -> Image:
+def _cut(image: Image, box: tuple[int, int, int, int], size: int) -> Image:
     """The box resampled to a square; a large face is shrunk by area averaging, for a plain warp would alias."""
     height, width = image.shape[:2]
-    x0, y0 = (int(np.floor(side)) for side in box[:2])
-    x1, y1 = max(int(np.ceil(box[2])), x0 + 1), max(int(np.ceil(box[3])), y0 + 1)
+    x0, y0, x1, y1 = box
     inside = image[max(y0, 0) : max(min(y1, height), 1), max(x0, 0) : max(min(x1, width), 1)]
     if inside.size == 0:
         inside = image[:1, :1]
@@ -80,19 +85,31 @@ def roll(landmarks: NDArray[np.float32]) -> float:
 
 def upright(image: Image, box: NDArray[np.float32], angle: float, margin: float) -> Image:
     """The surroundings of a tilted head, turned upright by ``angle`` degrees around the middle of its box."""
+    matrix, size = upright_matrix(box, angle, margin)
+    return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def upright_matrix(
+    box: NDArray[np.float32], angle: float, margin: float
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """(2, 3) from the picture to the tilted box with its margin, turned upright; and that one's width and height."""
     left, top, right, bottom = (float(side) for side in box)
     width, height = max((right - left) * (1 + margin), 1.0), max((bottom - top) * (1 + margin), 1.0)
     middle = ((left + right) / 2, (top + bottom) / 2)
     matrix = np.asarray(cv2.getRotationMatrix2D(middle, angle, 1.0), np.float64)
     matrix[:, 2] += np.array([width - left - right, height - top - bottom]) / 2
-    size = (max(round(width), 1), max(round(height), 1))
-    return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return matrix, (max(round(width), 1), max(round(height), 1))
 
 
 def warp_landmarks(image: Image, landmarks: NDArray[np.float32], size: int) -> Image:
     """(size, size, 3): the picture turned, scaled and moved so that the landmarks lie on the ArcFace template."""
-    matrix = similarity(landmarks, ARCFACE_112 * (size / 112))
+    matrix = template_matrix(landmarks, size)
     return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def template_matrix(landmarks: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(2, 3) from the picture to the crop of ``warp_landmarks``."""
+    return similarity(landmarks, ARCFACE_112 * (size / 112))
 
 
 def texture(crop: Image) -> tuple[float, float]:
@@ -111,8 +128,7 @@ def thumbnail(image: Image, box: NDArray[np.float32]) -> NDArray[np.float32]:
 
     All zeros where there is nothing but noise to see.
     """
-    left, top, right, bottom = (float(side) for side in box)
-    small = _cut(image, (left, top, right, bottom), THUMBNAIL_PX)
+    small = _cut(image, whole_box(box, 0.0), THUMBNAIL_PX)
     values = small.astype(np.float32).mean(axis=2).ravel()
     values -= values.mean()
     norm = float(np.linalg.norm(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,15 @@ from rtface.types import Detection, Image
 if TYPE_CHECKING:
     from rtface.models.catalogue import ModelSpec
 
+Feed = Mapping[str, NDArray[np.generic]]
+"""The arrays of one run."""
+
 LARGEST_BATCH = 32
 """Crops in one run of the network; more are split, so that memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class Pending:
     """Rows to come; fulfils ``interfaces.PendingRows``."""
 
     collect: Callable[[], NDArray[np.float32]]
@@ -56,37 +59,37 @@ class ModelEmbedder:
 
         With ``mirror`` each row is the middle between the crop's and its mirror image's: steadier, at twice the cost.
         """
-        rows = self._run(crops)
+        rows = self._run(self._feeds(crops))
         if mirror:
-            rows = unit_rows(rows + self._run(np.ascontiguousarray(crops[:, :, ::-1])))
+            rows = unit_rows(rows + self._run(self._feeds(np.ascontiguousarray(crops[:, :, ::-1]))))
         return self._centred(rows)
 
-    def launch(self, crops: NDArray[np.uint8]) -> _Pending:
+    def launch(self, crops: NDArray[np.uint8]) -> Pending:
         """Begins what ``embed`` does, without a mirror: on an ``AsyncBackend``, which then computes by itself.
 
         Of more than ``LARGEST_BATCH`` crops the first so many are begun, the others come when these are collected.
         """
-        if not isinstance(self._engine, AsyncBackend) or not len(crops):
-            rows = self.embed(crops)
-            return _Pending(lambda: rows)
-        first = self._engine.launch(self._feed(crops[:LARGEST_BATCH]))
+        return self._begin(self._feeds(crops))
+
+    def _feeds(self, crops: NDArray[np.uint8]) -> list[Feed]:
+        """What the network takes for these crops, run by run."""
+        return [{"faces": crops[start : start + LARGEST_BATCH]} for start in range(0, len(crops), LARGEST_BATCH)]
+
+    def _begin(self, feeds: Sequence[Feed]) -> Pending:
+        """The first run is begun where it can be, the others follow when it is collected."""
+        if not isinstance(self._engine, AsyncBackend) or not feeds:
+            rows = self._centred(self._run(feeds))
+            return Pending(lambda: rows)
+        first = self._engine.launch(feeds[0])
 
         def collect() -> NDArray[np.float32]:
-            parts = [first.collect()["embeddings"], self._run(crops[LARGEST_BATCH:])]
-            return self._centred(np.concatenate(parts))
+            return self._centred(np.concatenate([first.collect()["embeddings"], self._run(feeds[1:])]))
 
-        return _Pending(collect)
+        return Pending(collect)
 
-    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        starts = range(0, len(crops), LARGEST_BATCH)
-        parts = [self._run_batch(crops[start : start + LARGEST_BATCH]) for start in starts]
+    def _run(self, feeds: Sequence[Feed]) -> NDArray[np.float32]:
+        parts = [self._engine.run(feed)["embeddings"] for feed in feeds]
         return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
-
-    def _run_batch(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._engine.run(self._feed(crops))["embeddings"]
-
-    def _feed(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.generic]]:
-        return {"faces": crops}
 
     def _centred(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return rows if self._centre is None else unit_rows(rows - self._centre)

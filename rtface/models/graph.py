@@ -42,6 +42,11 @@ class GraphBuilder:
         self._weights[name] = numpy_helper.from_array(np.ascontiguousarray(stored), name)
         return name
 
+    def input(self, name: str, dtype: int, shape: Shape) -> str:
+        """Declares an input of the graph; ``dtype`` is one of onnx.TensorProto."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
     def pictures(self, name: str, height: int | str, width: int | str, *, subtract: float = 0.0) -> str:
         """The graph's input, uint8 (N, height, width, 3), as float32 (N, 3, height, width).
 
@@ -51,8 +56,7 @@ class GraphBuilder:
             subtract: taken from every value; for a first convolution that pads with zeros *after* the subtraction, and
                 therefore cannot swallow it.
         """
-        shape: Shape = ("N", height, width, 3)
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.UINT8, shape))
+        self.input(name, TensorProto.UINT8, ("N", height, width, 3))
         # TensorRT takes uint8 only when the very next node is a cast.
         x = self.node("Cast", [name], f"{name}/float", to=TensorProto.FLOAT)
         if subtract:
@@ -65,8 +69,7 @@ class GraphBuilder:
 
         A first convolution reads it with kernels of ``kernel_in_rows`` and three times the stride and pads across.
         """
-        shape: Shape = ("N", height, width, 3)
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.UINT8, shape))
+        self.input(name, TensorProto.UINT8, ("N", height, width, 3))
         x = self.node("Cast", [name], f"{name}/float", to=TensorProto.FLOAT)
         flat = self.weight(f"{name}/flat_shape", np.array([0, 0, -1], np.int64))
         x = self.node("Reshape", [x, flat], f"{name}/flat")
