@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rtface import registry
+from rtface.backends import _tensorrt
 from rtface.config import Config
-from rtface.engine_files import Flavour
+from rtface.engine_files import EngineKey, Flavour, digest_of
 from rtface.errors import BackendError, MissingLibrary
+from rtface.models.fetch import silent
 from rtface.models.spec import ModelSpec, Precision, Task
 
 if TYPE_CHECKING:
     from rtface.interfaces import Backend, Detector, Embedder
     from rtface.models.fetch import Report
     from rtface.models.store import ModelStore
+    from rtface.pipeline.parity import Parity, Reference
     from rtface.pipeline.upgrade import Parts
 
 log = logging.getLogger(__name__)
 
 CPU, CARD = "onnxruntime", "tensorrt"
+VERIFY_FAR = 1e-3
+"""False accept rate at which two pictures count as one person. Source: FaceNet paper, section 4."""
 
 
 class Engines:
@@ -50,7 +56,7 @@ class Engines:
             return CPU
         return CARD
 
-    def on_cpu(self, precision: str = "auto") -> Engines:
+    def on_cpu(self, precision: Literal["auto", "fp32"] = "auto") -> Engines:
         """The same networks on the CPU."""
         config = self._config.model_copy(update={"backend": CPU, "precision": precision})
         return Engines(config, self._models, report=self._report)
@@ -59,8 +65,8 @@ class Engines:
         """What a model computes in here: as the settings want it, where the model and the engine have it."""
         wanted, detects = self._config.precision, spec.task is Task.DETECTOR
         if self.backend == CARD:
-            wanted = {"auto": "fp16", "int8": "int8-signed"}.get(wanted, wanted)
-            return Precision(wanted) if not detects or Precision(wanted) in spec.precisions else Precision.FP16
+            able = Precision({"auto": "fp16", "int8": "int8-signed"}.get(wanted, wanted))
+            return able if not detects or able in spec.precisions else Precision.FP16
         if detects:
             return Precision.FP32
         if wanted == "auto":
@@ -111,6 +117,68 @@ class Engines:
         except BaseException:
             detector.close()
             raise
+
+    def files(self) -> list[Path]:
+        """The engine files for the card in this machine, one a graph, whether they are there or not.
+
+        Raises:
+            BackendError: there is no card that answers.
+            MissingLibrary: pycuda or TensorRT is not installed.
+        """
+        library = _tensorrt.load()
+        capability = registry.load("backends", CARD).card().capability
+        return [
+            EngineKey(library.flavour, library.version, capability, digest_of(graph)).path(graph)
+            for spec in (self.detector_spec, self.embedder_spec)
+            for graph in self._graphs(spec).values()
+        ]
+
+    def ready(self) -> bool:
+        """Whether every engine for the card is there and has been found right."""
+        from rtface.pipeline.parity import proved
+
+        return all(engine.is_file() and proved(engine) for engine in self.files())
+
+    def build(self, *, capability: str | None = None) -> None:
+        """Builds the engines that are not there; for the card in this machine if no compute capability is named."""
+        from rtface.engine_builder import build_model, target
+
+        wanted = target(_tensorrt.load(), capability)
+        for spec in (self.detector_spec, self.embedder_spec):
+            for _ in build_model(
+                self._models, spec.name, self.precision_of(spec), wanted, report=self._report or silent
+            ):
+                pass
+
+    def prepare(self) -> None:
+        """Builds what is missing and compares it, so that ``parts`` may serve.
+
+        Raises:
+            BackendError: it cannot be built, or does not compute what its networks should.
+        """
+        from rtface.pipeline.parity import refer
+
+        self.build()
+        with closing(self.on_cpu("fp32").parts()) as plain:
+            reference = refer(plain.detector, plain.embedder)
+        with closing(self.parts()) as parts:
+            self.prove(reference, parts)
+
+    def prove(self, reference: Reference, parts: Parts) -> Parity:
+        """Compares opened engines with their networks in float32, and notes it.
+
+        Raises:
+            BackendError: they do not agree.
+        """
+        from rtface.pipeline.parity import compare, demand, record
+
+        spec = self.embedder_spec
+        limit = spec.limits[VERIFY_FAR]
+        parity = compare(reference, parts.detector, parts.embedder, limit=limit, precision=self.precision_of(spec))
+        demand(parity, f"{self._config.detector} and {spec.name} on {parts.embedder.backend}")
+        for engine in self.files():
+            record(engine, parity)
+        return parity
 
     def _graphs(self, spec: ModelSpec) -> dict[str, Path]:
         return self._models.graphs(spec.name, self.precision_of(spec))

@@ -9,21 +9,18 @@ with rtface.open(gallery="family.db") as system:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rtface.config import Config, load_config
-from rtface.errors import PictureError
-from rtface.types import Face, FrameResult, Identity, Image
+from rtface.engines import CARD, VERIFY_FAR, Engines
+from rtface.types import Face, FrameResult
 
 if TYPE_CHECKING:
-    from rtface.engines import Engines
     from rtface.enrollment import Enroller, PictureOutcome
     from rtface.gallery.store import PersonGallery
     from rtface.interfaces import Detector, Embedder, FrameSource, Tracker
@@ -32,35 +29,25 @@ if TYPE_CHECKING:
     from rtface.models.store import ModelStore
     from rtface.pipeline.judge import Judge
     from rtface.pipeline.recognizer import Recognizer
-
-VERIFY_FAR = 1e-3
-"""False accept rate at which two pictures count as one person. Source: FaceNet paper, section 4."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IdentifiedFace:
-    """A face of a still and who it is."""
-
-    face: Face
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Whether two pictures show the same person: ``distance`` 0..4 against ``threshold``."""
-
-    same: bool
-    distance: float
-    threshold: float
+    from rtface.pipeline.upgrade import Parts, Upgrade
+    from rtface.stills import IdentifiedFace, Picture, Verification
 
 
 class System:
     """Detector, embedder and gallery as the settings want them, each loaded when first needed."""
 
-    def __init__(self, config: Config, *, report: Report | None = None) -> None:
-        """Args: ``report`` is told how fetching and building models goes: (label, done, total)."""
+    def __init__(self, config: Config, *, report: Report | None = None, at_once: bool = False) -> None:
+        """Opens nothing yet.
+
+        Args:
+            config: the settings.
+            report: is told how fetching and building models goes: (label, done, total).
+            at_once: where a card is to serve whose engines are not there yet, a stream begins on the CPU and moves over
+                when they have been built; otherwise they are built first.
+        """
         self.config = config
         self._report = report
+        self._at_once = at_once
         self._stack = ExitStack()
 
     def __enter__(self) -> System:
@@ -84,24 +71,33 @@ class System:
 
     @cached_property
     def engines(self) -> Engines:
-        """What runs the networks."""
-        from rtface.engines import Engines
-
+        """The engines the settings want, whether they are there yet or not."""
         return Engines(self.config, self.models, report=self._report)
 
     @cached_property
-    def detector(self) -> Detector:
-        """The detector named in the settings."""
-        detector = self.engines.detector()
-        self._stack.callback(detector.close)
-        return detector
+    def _waits_for_card(self) -> bool:
+        """Whether the CPU stands in for a card that has no engines yet; without ``at_once`` they are made now."""
+        if self.engines.backend != CARD or self.engines.ready():
+            return False
+        if not self._at_once:
+            self.engines.prepare()
+        return self._at_once
 
     @cached_property
+    def _parts(self) -> Parts:
+        parts = (self.engines.on_cpu() if self._waits_for_card else self.engines).parts()
+        self._stack.callback(parts.close)
+        return parts
+
+    @property
+    def detector(self) -> Detector:
+        """The detector named in the settings."""
+        return self._parts.detector
+
+    @property
     def embedder(self) -> Embedder:
         """The embedding model named in the settings."""
-        embedder = self.engines.embedder()
-        self._stack.callback(embedder.close)
-        return embedder
+        return self._parts.embedder
 
     @property
     def embedder_spec(self) -> ModelSpec:
@@ -178,57 +174,37 @@ class System:
         places = [pictures] if isinstance(pictures, (str, Path)) else pictures
         return list(self.enroller().enroll(name, pictures_at(Path(place) for place in places)))
 
-    def faces(self, image: Image) -> list[Face]:
-        """All faces of a (H, W, 3) uint8 BGR picture, best detection first, embedded in one batch."""
-        from rtface.embedding.crops import best_crop
-        from rtface.embedding.quality import judge
+    def faces(self, picture: Picture) -> list[Face]:
+        """All faces of a picture, best detection first, embedded in one batch.
 
-        detections = self.detector.detect(image)
-        if not detections:
-            return []
-        crops = np.stack([best_crop(self.detector, self.embedder, image, detection) for detection in detections])
-        return [
-            Face(detection, crop, embedding, judge(detection, crop).score)
-            for detection, crop, embedding in zip(
-                detections, crops, self.embedder.embed(crops, mirror=True), strict=True
-            )
-        ]
+        Raises:
+            PictureError: it cannot be read.
+        """
+        from rtface.stills import find_faces
 
-    def identify(self, picture: str | Path | Image) -> list[IdentifiedFace]:
+        return find_faces(self.detector, self.embedder, picture)
+
+    def identify(self, picture: Picture) -> list[IdentifiedFace]:
         """Who is in a still; one person is in a picture once.
 
         Raises:
             PictureError: it cannot be read.
         """
-        from rtface.gallery.voting import settle
+        from rtface.stills import name_faces
 
-        faces = self.faces(_image(picture))
-        votes = self.judge.vote(np.stack([face.embedding for face in faces])) if faces else []
-        settled = settle(dict(enumerate(votes)))
-        return [IdentifiedFace(face, settled[place]) for place, face in enumerate(faces)]
+        return name_faces(self.faces(picture), self.judge)
 
-    def verify(self, first: str | Path | Image, second: str | Path | Image) -> Verification:
+    def verify(self, first: Picture, second: Picture) -> Verification:
         """Whether two stills show the same person, judged by the largest face of each.
 
         Raises:
             PictureError: a picture cannot be read or shows no face.
         """
-        a, b = (self._largest_face(picture).embedding for picture in (first, second))
-        distance = float(np.clip(np.sum((a - b) ** 2), 0, 4))
+        from rtface.stills import compare, largest_face
+
+        a, b = (largest_face(self.detector, self.embedder, picture) for picture in (first, second))
         fixed = self.config.max_distance
-        threshold = self.embedder_spec.limits[VERIFY_FAR] if fixed == "auto" else fixed
-        return Verification(distance <= threshold, distance, threshold)
-
-    def _largest_face(self, picture: str | Path | Image) -> Face:
-        faces = self.faces(_image(picture))
-        if not faces:
-            where = picture if isinstance(picture, (str, Path)) else "the picture"
-            raise PictureError(f"No face was found in {where}. Use a picture in which the face is larger or frontal.")
-
-        def width(face: Face) -> float:
-            return float(face.detection.box[2] - face.detection.box[0])
-
-        return max(faces, key=width)
+        return compare(a, b, self.embedder_spec.limits[VERIFY_FAR] if fixed == "auto" else fixed)
 
     def open_sources(self, *uris: str | int | Path) -> list[FrameSource]:
         """Opens cameras, streams or files; the caller closes them, or hands them to ``stream_from``.
@@ -259,15 +235,36 @@ class System:
             for source in sources:
                 stack.callback(source.close)
             recognizer = self.recognizer(stills=[source.name for source in sources if source.stills])
-            yield from results(sources, recognizer, max_frames=max_frames)
+            stream = results(sources, recognizer, max_frames=max_frames)
+            stack.enter_context(closing(stream))
+            if not self._waits_for_card:
+                yield from stream
+                return
+            upgrade = self._upgrade(recognizer)
+            stack.callback(upgrade.close)
+            for result in stream:
+                yield replace(result, notice=upgrade.notice)
+                upgrade.step()
 
+    def _upgrade(self, recognizer: Recognizer) -> Upgrade:
+        """The way of a stream from the CPU to the card."""
+        from rtface.pipeline.background_build import BackgroundBuild, Order
+        from rtface.pipeline.upgrade import Upgrade
 
-def _image(picture: str | Path | Image) -> Image:
-    if isinstance(picture, np.ndarray):
-        return picture
-    from rtface.sources.images import read_picture
+        settings = self.config.model_copy(update={"backend": CARD}).model_dump(mode="json")
 
-    return read_picture(Path(picture))
+        def swap(parts: Parts) -> None:
+            recognizer.serve_with(parts.detector, parts.embedder)
+            self._parts.close()
+            self._stack.callback(parts.close)
+            self._parts, self._waits_for_card = parts, False
+
+        return Upgrade(
+            lambda reference: BackgroundBuild(Order(settings, None, reference)),
+            self.engines.parts,
+            self.engines.prove,
+            swap,
+        )
 
 
 def open_system(

@@ -13,7 +13,7 @@ FLOORS = [
     ["interfaces", "registry", "config", "geometry", "engine_files"],
     ["sources", "backends", "sinks", "overlay"],
     ["detectors", "embedding", "models", "tracking", "gallery"],
-    ["pipeline", "enrollment", "engine_builder", "engines", "evaluation", "training", "system", "demonstration"],
+    ["pipeline", "enrollment", "engine_builder", "engines", "evaluation", "training", "stills", "system", "demonstration"],
     ["cli", "web", "__main__"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -14,8 +14,9 @@ import click
 
 from rtface import __version__
 from rtface.cli._shared import no_gallery_yet, open_system, print_json, settings_options
+from rtface.engines import VERIFY_FAR
 from rtface.errors import RtfaceError
-from rtface.system import VERIFY_FAR, System
+from rtface.system import System
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "hnswlib", "insightface", "tensorrt", "pycuda")
 

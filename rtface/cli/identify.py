@@ -12,7 +12,8 @@ from rtface.cli._shared import PATH, finite, open_system_to_look, print_json, re
 from rtface.errors import PictureError
 
 if TYPE_CHECKING:
-    from rtface.system import IdentifiedFace, System
+    from rtface.stills import IdentifiedFace
+    from rtface.system import System
 
 
 @click.command("identify")

@@ -32,7 +32,7 @@ class Lookout:
 
     def __init__(self, detector: Detector, *, full_look_s: float, new_face_s: float) -> None:
         """Args: with ``full_look_s`` 0 every frame is searched whole, with ``new_face_s`` 0 wherever it has changed."""
-        self._detector = detector
+        self.detector = detector
         self._full_look_s = full_look_s
         self._new_face_s = new_face_s
         self._changes = ChangeMap()
@@ -43,7 +43,7 @@ class Lookout:
     def detect(self, image: Image, at: float) -> list[Detection]:
         """Faces in a (H, W, 3) uint8 BGR frame taken at ``at`` seconds, best first."""
         if not self._full_look_s:
-            return self._detector.detect(image)
+            return self.detector.detect(image)
         changed = self._changes.changed(image)
         if changed is not None and at - self._looked_whole < self._full_look_s:
             if at - self._looked_for_new < self._new_face_s and self._followed(image, changed):
@@ -51,7 +51,7 @@ class Lookout:
             if self._looked_at(image, changed):
                 self._looked_for_new = at
                 return list(self._faces)
-        self._faces = self._detector.detect(image)
+        self._faces = self.detector.detect(image)
         self._looked_whole = self._looked_for_new = at
         self._changes.looked_at(None)
         return list(self._faces)
@@ -91,7 +91,7 @@ class Lookout:
         corner = np.array([region.left, region.top], np.float32)
         return [
             Detection(face.box + np.tile(corner, 2), face.landmarks + corner, face.score)
-            for face in self._detector.detect(part)
+            for face in self.detector.detect(part)
             if (face.box[:2] >= whole[:2]).all() and (face.box[2:] <= whole[2:]).all()
         ]
 

@@ -6,17 +6,20 @@ is computed once on ONNX Runtime in float32, in a process of its own where a vid
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.embedding.crops import best_crop
+from rtface.engine_files import read_manifest
 from rtface.errors import BackendError
 from rtface.geometry import iou
 from rtface.interfaces import Detector, Embedder
+from rtface.models.files import beside
 from rtface.models.spec import Precision
 from rtface.types import Image
 
@@ -143,6 +146,28 @@ def _again(boxes: NDArray[np.float32], detector: Detector, picture: Image) -> in
     if not there:
         return 0
     return int((iou(boxes, np.stack(there)).max(axis=1) >= SAME_BOX).sum())
+
+
+def record(engine: Path, parity: Parity) -> None:
+    """Notes beside an engine that it agrees, so that it is not compared again at every start."""
+    manifest = read_manifest(engine)
+    assert manifest, f"{engine} has no manifest"
+    with beside(_record_of(engine)) as partial:
+        partial.write_text(json.dumps({"engine_sha256": manifest.sha256, **asdict(parity)}, indent=1) + "\n")
+
+
+def proved(engine: Path) -> bool:
+    """Whether this very engine has been compared and agrees."""
+    manifest = read_manifest(engine)
+    try:
+        found = json.loads(_record_of(engine).read_text(encoding="utf-8"))["engine_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return manifest is not None and found == manifest.sha256
+
+
+def _record_of(engine: Path) -> Path:
+    return engine.with_name(f"{engine.name}.parity.json")
 
 
 def demand(parity: Parity, what: str) -> None:

@@ -85,6 +85,12 @@ class Recognizer:
         self._looked_at_gallery = -np.inf
         self._round = 0
 
+    def serve_with(self, detector: Detector, embedder: Embedder) -> None:
+        """Goes on with other engines of the same networks; every round begun has been concluded."""
+        self._detector, self._embedder = detector, embedder
+        for camera in self._cameras.values():
+            camera.lookout.detector = detector
+
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results for these frames, in their order; at most one frame a source."""
         return self.conclude(self.begin([self.detect(frame) for frame in frames]))

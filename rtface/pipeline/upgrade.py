@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,7 +80,7 @@ class Upgrade:
             self.notice = "on the CPU: no engine for the card"
             log.warning("The card's engines are not used and the CPU goes on: %s", error)
 
-    def _go(self) -> Iterator[str]:
+    def _go(self) -> Generator[str, None, None]:
         while not self._build.finished():
             yield self._build.progress
         yield "Opening engines"

@@ -38,7 +38,7 @@ class FakeBuild:
             return False
         if self.error:
             raise self.error
-        Reference(np.zeros((1, 8, 8, 3), np.uint8), np.eye(1, 8, dtype=np.float32), np.zeros((1, 5))).save(
+        Reference(np.zeros((1, 8, 8, 3), np.uint8), np.eye(1, 8, dtype=np.float32), np.zeros((1, 5), np.float32)).save(
             self.reference
         )
         return True
@@ -87,7 +87,7 @@ class Machine:
 
 def steps(upgrade: Upgrade, until: Callable[[], bool]) -> list[str]:
     """What is told of each step."""
-    told = []
+    told: list[str] = []
     while not until():
         assert len(told) < 20
         upgrade.step()
