@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtface.backends._checks import check_arrays, check_file, cure
 from rtface.errors import BackendError
 
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[np.generic]] = {
     "tensor(uint8)": np.dtype(np.uint8),
     "tensor(float)": np.dtype(np.float32),
     "tensor(int64)": np.dtype(np.int64),
@@ -46,7 +46,7 @@ class OnnxRuntimeBackend:
             node.name: tuple(side if isinstance(side, int) else None for side in node.shape) for node in nodes
         }
         self.outputs = tuple(node.name for node in self._session.get_outputs())
-        self._dtypes = {node.name: _DTYPES.get(node.type) for node in nodes}
+        self._dtypes: dict[str, np.dtype[np.generic] | None] = {node.name: _DTYPES.get(node.type) for node in nodes}
 
     def run(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
         """Every output for these inputs. The arrays returned belong to the caller.
