@@ -3,7 +3,7 @@ SOURCE ?= demo
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format clean
+.PHONY: run test test-gpu check format clean
 
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
@@ -22,6 +22,12 @@ run: .venv/installed
 test: .venv/tested
 	-$(BIN)/rtface models fetch yunet mtcnn facenet sface
 	$(BIN)/python -m pytest
+
+# On a machine with an NVIDIA card and its driver: the contracts of backends and detectors on the card itself.
+test-gpu: .venv/tested
+	$(BIN)/python -m pip install --quiet --editable '.[gpu]'
+	-$(BIN)/rtface models fetch yunet mtcnn facenet sface
+	$(BIN)/python -m pytest -m gpu
 
 check: .venv/tested
 	$(BIN)/ruff format --check .

@@ -137,7 +137,7 @@ class Engines:
         """Whether every engine for the card is there and has been found right."""
         from rtface.pipeline.parity import proved
 
-        return all(engine.is_file() and proved(engine) for engine in self.files())
+        return all(proved(engine) for engine in self.files())
 
     def build(self, *, capability: str | None = None) -> None:
         """Builds the engines that are not there; for the card in this machine if no compute capability is named."""
@@ -150,8 +150,8 @@ class Engines:
             ):
                 pass
 
-    def prepare(self) -> None:
-        """Builds what is missing and compares it, so that ``parts`` may serve.
+    def prepare(self) -> Parity:
+        """Builds what is missing and compares all of it, so that ``parts`` may serve.
 
         Raises:
             BackendError: it cannot be built, or does not compute what its networks should.
@@ -162,7 +162,7 @@ class Engines:
         with closing(self.on_cpu("fp32").parts()) as plain:
             reference = refer(plain.detector, plain.embedder)
         with closing(self.parts()) as parts:
-            self.prove(reference, parts)
+            return self.prove(reference, parts)
 
     def prove(self, reference: Reference, parts: Parts) -> Parity:
         """Compares opened engines with their networks in float32, and notes it.

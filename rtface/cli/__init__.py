@@ -33,6 +33,10 @@ COMMANDS = {
 }
 
 
+TOLD = ("rtface.pipeline.upgrade",)
+"""Loggers whose news everybody is to see, not only who asks for all."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that ``--help`` stays quick."""
 
@@ -77,6 +81,8 @@ def cli(verbose: bool) -> None:
     level = logging.DEBUG if verbose else logging.WARNING
     form = "%(levelname)s %(name)s: %(message)s" if verbose else "rtface: %(message)s"
     logging.basicConfig(level=level, format=form, stream=sys.stderr)
+    for name in TOLD:
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def main() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtface.cli.bench import Load
+    from rtface.interfaces import FrameSource
 
 WIDEST = 32
 """Letters of a source's name that leave room for its figures in 80 columns."""
@@ -69,3 +73,14 @@ def _machine(report: Mapping[str, Any]) -> str:
     if last.get("handles") is not None:
         words.append(f"{last['handles']} open files")
     return ", ".join(words)
+
+
+def told(load: Load, sources: Sequence[FrameSource]) -> str:
+    """What is measured on, for people."""
+    pace = f" at {load.paced:g} frames a second each" if load.paced else ", flat out"
+    if load.uris:
+        return ", ".join(source.name for source in sources) + pace
+    width, height = load.size
+    kind = "fixed camera" if load.still else "camera"
+    cameras = f"one {kind}" if load.cameras == 1 else f"{load.cameras} {kind}s"
+    return f"{cameras} of {width}x{height} with {load.faces} face{'s' if load.faces > 1 else ''}{pace}"

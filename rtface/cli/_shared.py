@@ -83,11 +83,11 @@ def read_config(config: Path | None, settings: tuple[str, ...]) -> Config:
 
 
 @contextmanager
-def open_system(config: Path | None, settings: tuple[str, ...]) -> Iterator[System]:
-    """A system for this command whose model downloads show a progress bar on stderr."""
+def open_system(config: Path | None, settings: tuple[str, ...], *, at_once: bool = False) -> Iterator[System]:
+    """A system for this command whose model downloads show a progress bar on stderr; ``at_once`` as for ``System``."""
     from rtface.system import System
 
-    with progress() as report, System(read_config(config, settings), report=report) as system:
+    with progress() as report, System(read_config(config, settings), report=report, at_once=at_once) as system:
         yield system
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -98,6 +98,11 @@ class Load:
 @click.option("--cameras", type=click.IntRange(1, 32), help="So many crowds, or copies of each source.")
 @click.option("--size", metavar="WxH", callback=_size, help="Of the crowd's pictures in px; 640x480 if not said.")
 @click.option("--still", is_flag=True, help="The crowd's camera stands still; otherwise it sways.")
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="As --set backend=NAME; measures the engine by itself too, and prints what to send.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--plot", type=PATH, help="Draw ages, stages and memory into this .png, .pdf or .svg.")
 @settings_options
@@ -111,6 +116,7 @@ def command(
     cameras: int | None,
     size: tuple[int, int] | None,
     still: bool,
+    backend: str | None,
     as_json: bool,
     plot: Path | None,
     config: Path | None,
@@ -130,6 +136,9 @@ def command(
     dropped}, faces_per_frame, sources {name: {fps, frames, dropped, frame_age_ms}}, cpu {share 0..1, cores_used,
     cores}, resources {first, last, most: {at, rss_mb, threads, handles}}. The warm-up counts in frames and nowhere
     else; a run that ends within it is told whole. resources.first is a minute later, or at once in a shorter run.
+
+    With --backend two more: machine (processor, card, versions, precisions) and faces_a_second {batch: rate} of the
+    embedder alone. Nothing in it names a person or a picture, so it can be sent to others for comparison.
     """
     if uris and (still or faces is not None or size is not None):
         raise click.UsageError("--faces, --size and --still invent pictures, --source has its own: give one or other.")
@@ -145,7 +154,19 @@ def command(
         paced,
         repeated=seconds is not None or max_frames is not None,
     )
-    _bench(load, max_frames, seconds, warmup, as_json=as_json, plot=plot, config=config, settings=settings)
+    if backend is not None:
+        settings = (*settings, f"backend={backend}")
+    _bench(
+        load,
+        max_frames,
+        seconds,
+        warmup,
+        alone=backend is not None,
+        as_json=as_json,
+        plot=plot,
+        config=config,
+        settings=settings,
+    )
 
 
 def _bench(
@@ -154,12 +175,15 @@ def _bench(
     seconds: float | None,
     warmup: float,
     *,
+    alone: bool,
     as_json: bool,
     plot: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
 ) -> None:
     """Measures and tells."""
+    from rtface.cli._bench_table import told
+    from rtface.cli._machine import measure
     from rtface.pipeline.summary import Summary
 
     trace = _trace(plot) if plot is not None else None
@@ -168,13 +192,14 @@ def _bench(
     with open_system_to_look(config, settings) as system:
         sources = _open(load)
         parts = f"{system.config.detector} and {system.config.embedder} on {system.embedder.backend}"
-        say(f"{parts}: {_told(load, sources)}")
+        say(f"{parts}: {told(load, sources)}")
         _feed(system.stream_from(sources, max_frames=max_frames), sinks, summary)
-    _tell(summary, sources, as_json=as_json)
+        more = measure(system) if alone else {}
+    _tell(summary, sources, more, as_json=as_json)
     if plot is not None and trace is not None:
         from rtface.pipeline.plot import draw
 
-        draw(plot, trace, summary, title=f"rtface bench, {parts}: {_told(load, sources)}")
+        draw(plot, trace, summary, title=f"rtface bench, {parts}: {told(load, sources)}")
         say(f"The plot is in {plot}.")
 
 
@@ -240,17 +265,6 @@ def _paced(source: FrameSource, fps: float | None, place: int) -> FrameSource:
     return source if fps is None else PacedSource(source, fps, phase=place * GOLDEN % 1)
 
 
-def _told(load: Load, sources: Sequence[FrameSource]) -> str:
-    """What is measured on, for people."""
-    pace = f" at {load.paced:g} frames a second each" if load.paced else ", flat out"
-    if load.uris:
-        return ", ".join(source.name for source in sources) + pace
-    width, height = load.size
-    kind = "fixed camera" if load.still else "camera"
-    cameras = f"one {kind}" if load.cameras == 1 else f"{load.cameras} {kind}s"
-    return f"{cameras} of {width}x{height} with {load.faces} face{'s' if load.faces > 1 else ''}{pace}"
-
-
 def _feed(stream: Any, sinks: Sequence[Sink], summary: Summary) -> None:
     """Runs to the end; Ctrl-C ends the measurement and leaves its figures."""
     from rtface.pipeline.loop import run
@@ -264,14 +278,17 @@ def _feed(stream: Any, sinks: Sequence[Sink], summary: Summary) -> None:
             say("Stopped.")
 
 
-def _tell(summary: Summary, sources: Sequence[FrameSource], *, as_json: bool) -> None:
+def _tell(summary: Summary, sources: Sequence[FrameSource], more: Mapping[str, object], *, as_json: bool) -> None:
     missed = {source.name: getattr(source, "missed", 0) for source in sources}
     for name, count in missed.items():
         if count:
             say(f"{name} could not make its frames in time: {count} were due and left out, beside those dropped.")
-    if as_json:
-        print_json(summary.as_json() | {"missed": sum(missed.values())})
-    else:
+    record = {**summary.as_json(), "missed": sum(missed.values()), **more}
+    if not as_json:
         from rtface.cli._bench_table import show
 
         show(summary.as_json())
+        if more:
+            say("To compare with other machines, send this line:")
+    if as_json or more:
+        print_json(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 import time
@@ -13,12 +12,11 @@ from pathlib import Path
 import click
 
 from rtface import __version__
+from rtface.cli._machine import PACKAGES, version
 from rtface.cli._shared import no_gallery_yet, open_system, print_json, settings_options
-from rtface.engines import VERIFY_FAR
+from rtface.engines import CARD, VERIFY_FAR
 from rtface.errors import RtfaceError
 from rtface.system import System
-
-PACKAGES = ("numpy", "opencv-python", "onnxruntime", "hnswlib", "insightface", "tensorrt", "pycuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,10 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @settings_options
 def command(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
-    """Check this machine: packages, models, backend, gallery and display, each tried for real.
+    """Check this machine: packages, card, models, gallery and display, each tried for real.
+
+    Where an NVIDIA card serves, its engines are built if they are not there yet, which can take minutes, and compared
+    with the CPU.
 
     With --json one object: ok, verdict, and findings, each with subject, ok (null: only told) and detail.
     Exit code 1 when something that the settings need does not work.
@@ -42,7 +43,8 @@ def command(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> No
     with open_system(config, settings) as system:
         findings = [
             Finding("rtface", None, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
-            *(Finding(package, None, _version(package)) for package in PACKAGES),
+            *(Finding(package, None, version(package)) for package in PACKAGES),
+            *_card(system),
             _try("detector", lambda: _detector(system)),
             _try("embedder", lambda: _embedder(system)),
             _try("gallery", lambda: _gallery(system)),
@@ -57,18 +59,29 @@ def command(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> No
     sys.exit(0 if healthy else 1)
 
 
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def _try(subject: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(subject, True, check())
     except RtfaceError as error:
         return Finding(subject, False, str(error))
+
+
+def _card(system: System) -> list[Finding]:
+    """The card and its engines; only told of where the CPU serves."""
+    if system.engines.backend != CARD:
+        return [
+            Finding("card", None, "not used: TensorRT needs an NVIDIA card, its driver and pip install 'rtface[gpu]'")
+        ]
+    return [_try("card", _found_card), _try("engines", lambda: str(system.engines.prepare()))]
+
+
+def _found_card() -> str:
+    from rtface import registry
+
+    card = registry.load("backends", CARD).card()
+    return (
+        f"{card.name}, compute capability {card.capability}, {card.bytes / 2**30:.1f} GiB, driver for CUDA {card.cuda}"
+    )
 
 
 def _detector(system: System) -> str:
@@ -88,20 +101,20 @@ def _detector(system: System) -> str:
 def _embedder(system: System) -> str:
     import numpy as np
 
+    from rtface.pipeline.throughput import faces_a_second
     from rtface.sources.demo import portrait
 
     faces = system.faces(portrait())
     vectors = np.stack([face.embedding for face in faces])
-    started = time.perf_counter()
-    system.embedder.embed(np.stack([face.crop for face in faces]))
-    took = (time.perf_counter() - started) * 1e3 / len(faces)
     distances = (2 - 2 * vectors @ vectors.T)[np.triu_indices(len(faces), 1)]
     spec = system.embedder_spec
     limit = spec.limits[VERIFY_FAR]
     if (distances <= limit).any():
         raise RtfaceError(f"{spec.name} takes different people of the test photo for one: rtface models verify")
+    rates = faces_a_second(system.embedder, np.stack([face.crop for face in faces]), seconds=0.5)
+    told = ", ".join(f"{rate:.0f} at batch {batch}" for batch, rate in rates.items())
     return (
-        f"{spec.name}:{spec.fingerprint} on {system.embedder.backend}: {took:.0f} ms a face, "
+        f"{spec.name}:{spec.fingerprint} on {system.embedder.backend}: {told} faces a second, "
         f"strangers at {distances.min():.2f} and more, limit {limit:.2f}"
     )
 
@@ -125,12 +138,13 @@ def _window() -> str:
 
 def _print(findings: list[Finding], verdict: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_header=False)
     for finding in findings:
         mark = {True: "[green]ok[/green]", False: "[red]FAILS[/red]", None: ""}[finding.ok]
-        table.add_row(finding.subject, mark, finding.detail)
+        table.add_row(finding.subject, mark, escape(finding.detail))
     console = Console()
     console.print(table)
     console.print(verdict, style="bold")

@@ -67,7 +67,7 @@ def command(
         if DEMO in names:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rtface-demo-"))
             settings = (*settings, f"gallery={Path(folder) / 'gallery.db'}")
-        system = stack.enter_context(open_system(config, settings))
+        system = stack.enter_context(open_system(config, settings, at_once=True))
         sources = system.open_sources(*names)
         if DEMO not in names and no_gallery_yet(system.config):
             say(f"There is no gallery {system.config.gallery} yet, so nobody has a name: rtface enroll NAME DIR.")

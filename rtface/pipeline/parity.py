@@ -157,13 +157,14 @@ def record(engine: Path, parity: Parity) -> None:
 
 
 def proved(engine: Path) -> bool:
-    """Whether this very engine has been compared and agrees."""
+    """Whether this very engine is there at full length, has been compared and agrees."""
     manifest = read_manifest(engine)
     try:
         found = json.loads(_record_of(engine).read_text(encoding="utf-8"))["engine_sha256"]
+        length = engine.stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return manifest is not None and found == manifest.sha256
+    return manifest is not None and (found, length) == (manifest.sha256, manifest.bytes)
 
 
 def _record_of(engine: Path) -> Path:
