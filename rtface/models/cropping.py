@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, version_converter
 
 from rtface.errors import ModelBroken
 from rtface.models.formula import Sheet, Tensor
-from rtface.models.graph import GraphBuilder
+from rtface.models.graph import OPSET, GraphBuilder
 from rtface.models.spec import CropKind, CropSpec
 
 OLDEST_OPSET = 16
@@ -43,18 +43,14 @@ def with_crops(model: onnx.ModelProto, crop: CropSpec) -> onnx.ModelProto:
     numbers are the middles of pixels; ``embedding.placement`` makes them. The output is the network's own.
 
     Args:
-        model: with the input ``faces`` uint8 (N, S, S, 3), in any precision.
+        model: with the input ``faces`` uint8 (N, S, S, 3), in any precision; one of an older opset is converted.
         crop: the crop it wants; S is its size.
 
     Raises:
-        ModelBroken: the graph is of an opset that cannot do this.
+        ModelBroken: the graph is too old for this and cannot be converted.
     """
-    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
-    if opset < OLDEST_OPSET:
-        raise ModelBroken(
-            f"{model.graph.name} is of opset {opset}; a graph that cuts out its faces needs {OLDEST_OPSET} or newer. "
-            "Convert it (onnx.version_converter), or use --set crop_on=cpu."
-        )
+    model = _renewed(model)
+    opset = _opset(model)
     front = _front(crop, "linear" if opset >= RENAMED_OPSET else "bilinear", floats=_takes_floats(model.graph))
     graph = helper.make_graph(
         [*front.node, *model.graph.node],
@@ -69,6 +65,23 @@ def with_crops(model: onnx.ModelProto, crop: CropSpec) -> onnx.ModelProto:
     made.ir_version = model.ir_version
     onnx.checker.check_model(made)
     return made
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+
+
+def _renewed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph in an opset that has GridSample."""
+    if _opset(model) >= OLDEST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except (RuntimeError, version_converter.ConvertError) as error:
+        raise ModelBroken(
+            f"{model.graph.name} is of opset {_opset(model)} and cannot be converted to {OPSET}, which it takes to cut "
+            f"out faces in the graph ({error}). Convert it yourself, or use --set crop_on=cpu."
+        ) from error
 
 
 def _takes_floats(graph: onnx.GraphProto) -> bool:

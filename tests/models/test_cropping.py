@@ -145,7 +145,7 @@ def test_network_that_takes_bytes_as_they_are_gets_bytes(tmp_path: Path) -> None
     assert apart(opened(with_crops(model, BOX), tmp_path), scene(), face(200, 150, 60, 80), BOX).max() <= 1
 
 
-@pytest.mark.parametrize("opset", [16, 18, 20, 21])
+@pytest.mark.parametrize("opset", [9, 11, 16, 18, 20, 21])
 def test_network_of_ones_own_cuts_in_whatever_opset_it_is(tmp_path: Path, opset: int) -> None:
     path = own.declare(tmp_path, own.network(opset=opset))
     mine = catalogue.load(tmp_path)["own"]
@@ -159,6 +159,8 @@ def test_network_of_ones_own_cuts_in_whatever_opset_it_is(tmp_path: Path, opset:
     assert (found["embeddings"] * wanted).sum() > 0.9999
 
 
-def test_network_too_old_to_cut_is_refused_with_the_cure() -> None:
-    with pytest.raises(ModelBroken, match=r"own is of opset 11.*needs 16.*crop_on=cpu"):
-        with_crops(own.network(opset=11), WARP)
+def test_network_that_cannot_be_converted_is_refused_with_the_cure() -> None:
+    model = own.network(opset=11)
+    model.graph.node[1].op_type = "Homemade"
+    with pytest.raises(ModelBroken, match=r"own is of opset 11 and cannot be converted to 17.*crop_on=cpu"):
+        with_crops(model, WARP)
