@@ -61,7 +61,7 @@ def refused(engine: Path, graph: Path, library: Library, reasons: list[str], cud
     # with that: hence this order.
     if "magictag" in known or "blobsize" in known or not reasons:
         return EngineBroken(f"The engine {engine} is damaged ({said}). Build it anew: {command(graph)}")
-    if "insufficient" in known:
+    if "insufficient" in known or "failure with error: 35" in known:  # cudaErrorInsufficientDriver
         return DriverUnavailable(
             f"The NVIDIA driver is too old for {library.name}: it serves CUDA up to {cuda}. "
             f"Install a newer driver ({said})"
