@@ -70,10 +70,19 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Neighbor:
-    """One gallery row near a query."""
+    """One gallery row near a query.
+
+    Attributes:
+        person: whose row it is.
+        distance: to the query, 0..4.
+        against: a counter-example: the face of somebody who is not this person.
+        picture: number of the row in the gallery, never reused; None where the gallery has none.
+    """
 
     person: str
     distance: float
+    against: bool = False
+    picture: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

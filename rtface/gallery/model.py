@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtface.errors import GalleryMismatch
-from rtface.gallery.database import Database
+from rtface.gallery.database import Database, broken
+from rtface.gallery.vectors import VectorForm, form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,17 @@ class GalleryModel:
             "UPDATE meta SET model = ?, fingerprint = ?, size = ? WHERE NOT EXISTS (SELECT 1 FROM pictures)",
             *(self.name, self.fingerprint, self.size),
         )
+
+    def form(self, database: Database) -> VectorForm:
+        """How this gallery keeps its vectors.
+
+        Raises:
+            GalleryBroken: in a way this rtface does not know, or its record is lost.
+        """
+        rows = database.rows("SELECT form FROM meta", types=(str,))
+        if not rows:
+            raise broken(database.place, "its own record is missing")
+        return form_of(rows[0][0], self.size)
 
     def refuse_others(self, database: Database) -> None:
         """Accepts a gallery that is empty or this model's.
@@ -40,10 +52,10 @@ class GalleryModel:
         again = "to enrol again into another file, rtface enroll NAME DIR --set gallery=FILE"
         if name == self.name:
             raise GalleryMismatch(
-                f"The gallery {database.path} was made with other weights of the model {name} ({fingerprint}, now "
+                f"The gallery {database.place} was made with other weights of the model {name} ({fingerprint}, now "
                 f"{self.fingerprint}), and their distances mean nothing to each other: {again}."
             )
         raise GalleryMismatch(
-            f"The gallery {database.path} was made with the model {name}, not {self.name}: to use it as it is, --set "
+            f"The gallery {database.place} was made with the model {name}, not {self.name}: to use it as it is, --set "
             f"embedder={name}; {again}."
         )

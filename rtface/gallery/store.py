@@ -1,4 +1,4 @@
-"""The gallery: who is enrolled, from which pictures, who is nearest. The SQLite file is the truth, indexes are caches.
+"""The gallery: who is enrolled, from which pictures, who is nearest. The database is the truth, indexes are caches.
 
 Any number of processes may read and write it at once; each takes in the others' changes with ``refresh``. One gallery
 object belongs to the thread that opened it.
@@ -8,46 +8,43 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.errors import BadName, GalleryUnavailable, UnknownPerson
+from rtface.errors import GalleryUnavailable
 from rtface.gallery.cache import GraphCache
 from rtface.gallery.check import find_problems
-from rtface.gallery.database import BUSY_SECONDS, Database, open_database
+from rtface.gallery.database import Database
+from rtface.gallery.editing import Edit, NewRow, unknown
+from rtface.gallery.expiry import ExpiryBeside, expire, forget_index
 from rtface.gallery.index import IndexKind
-from rtface.gallery.memory import GalleryMemory, are_units
+from rtface.gallery.memory import GalleryMemory, Searcher
 from rtface.gallery.model import GalleryModel
-from rtface.gallery.names import normalised, person_name, similar
+from rtface.gallery.names import normalised, person_name
+from rtface.gallery.people import (
+    UNRECORDED,
+    Consent,
+    Person,
+    Picture,
+    Provenance,
+    crops_of,
+    everybody,
+    pictures_of,
+)
+from rtface.gallery.sqlite import BUSY_SECONDS, open_database
+from rtface.gallery.vectors import VectorForm, are_units
 from rtface.types import Neighbor
 
-__all__ = ["Person", "PersonGallery", "Picture", "open_gallery", "person_name"]
+__all__ = ["Consent", "Person", "PersonGallery", "Picture", "Provenance", "open_gallery", "person_name"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody enrolled. ``created_at`` is in seconds since 1970."""
-
-    name: str
-    pictures: int
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """Where one row comes from: checksum, file as it was given, seconds since 1970, quality 0..1."""
-
-    sha256: str
-    file: str
-    added_at: float
-    quality: float
 
 
 def open_gallery(
@@ -80,29 +77,55 @@ def open_gallery(
     """
     database = open_database(path, create=create, patience=patience)
     try:
-        return PersonGallery(database, GalleryModel(model, fingerprint, size), index, clock)
+        owner = GalleryModel(model, fingerprint, size)
+        owner.refuse_others(database)
+        form = owner.form(database)
+        cache = GraphCache(path, fingerprint, size)
+        searcher = GalleryMemory(database, cache, form, index, lambda: date.fromtimestamp(clock()))
+        connect = partial(open_database, path, create=False, patience=patience)
+        return PersonGallery(database, owner, form, searcher, clock=clock, connect=connect)
     except BaseException:
         database.close()
         raise
 
 
 class PersonGallery:
-    """Enrolled people in a file; see ``open_gallery``."""
+    """Enrolled people in a database; see ``open_gallery``."""
 
-    def __init__(self, database: Database, model: GalleryModel, index: IndexKind, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        model: GalleryModel,
+        form: VectorForm,
+        searcher: Searcher,
+        *,
+        clock: Callable[[], float],
+        connect: Callable[[], Database],
+    ) -> None:
+        """Finishes what is still to be erased, and erases people whose consent has ended.
+
+        Args:
+            database: the truth; closed with the gallery.
+            model: whose vectors these are.
+            form: how they lie in the database.
+            searcher: finds the nearest of them.
+            clock: seconds since 1970; its local date is today.
+            connect: another connection to the same database, for another thread.
+        """
         self._database = database
         self._model = model
+        self._form = form
+        self._searcher = searcher
         self._clock = clock
+        self._expired_on = self._today()
+        self._beside = ExpiryBeside(connect, searcher.forget_saved)
         self._closed = False
-        model.refuse_others(database)
         if database.writable:
             self._finish_erasing()
-        self._cache = GraphCache(database.path, model.fingerprint, model.size)
-        self._memory = GalleryMemory(database, self._cache, model.size, index)
 
     def __len__(self) -> int:
-        """Rows: pictures of all people."""
-        return len(self._memory)
+        """Rows: pictures of all people, and counter-examples."""
+        return len(self._searcher)
 
     def __enter__(self) -> PersonGallery:
         return self
@@ -115,20 +138,27 @@ class PersonGallery:
     @property
     def revision(self) -> int:
         """Of the gallery as this object knows it; grows with every change, in whatever process it was made."""
-        return self._memory.revision
+        return self._searcher.revision
 
     def counts(self) -> Mapping[str, int]:
-        """Rows of each enrolled person."""
-        return self._memory.counts
+        """Rows that speak for each enrolled person; it follows the gallery as this object does."""
+        return self._searcher.counts
 
     def refresh(self) -> bool:
         """Takes in what other processes have changed; True when there was something. Cheap when there was not.
+
+        Of very many new rows it takes some at each call, so that it can be called between two frames.
 
         Raises:
             GalleryMismatch: it was emptied and filled again with another model.
         """
         self._model.refuse_others(self._database)
-        return self._memory.follow()
+        changed = self._searcher.follow(at_once=False)
+        today = self._today()
+        if today > self._expired_on and self._database.writable:
+            self._expired_on = today
+            self._beside.start(today)
+        return changed
 
     def search(self, embeddings: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
         """For each of N unit rows (N, size) its at most k nearest gallery rows, nearest first.
@@ -136,16 +166,11 @@ class PersonGallery:
         Raises:
             GalleryBroken: the vectors on file are damaged.
         """
-        return self._memory.search(embeddings, k)
+        return self._searcher.search(embeddings, k)
 
     def people(self) -> list[Person]:
         """Everybody enrolled, by name."""
-        rows = self._database.rows(
-            """SELECT name, count(pictures.id), people.created_at FROM people
-            LEFT JOIN pictures ON pictures.person_id = people.id GROUP BY people.id ORDER BY name""",
-            types=(str, int, float),
-        )
-        return [Person(*row) for row in rows]
+        return everybody(self._database)
 
     def pictures(self, name: str) -> list[Picture]:
         """Where a person's rows come from, in the order they were added.
@@ -153,27 +178,37 @@ class PersonGallery:
         Raises:
             UnknownPerson: nobody of that name is enrolled.
         """
-        rows = self._database.rows(
-            """SELECT sha256, file, added_at, quality FROM pictures JOIN people ON people.id = pictures.person_id
-            WHERE name = ? ORDER BY pictures.id""",
-            normalised(name),
-            types=(str, str, float, float),
-        )
-        if not rows:
-            raise self._unknown(name)
-        return [Picture(*row) for row in rows]
+        found = pictures_of(self._database, normalised(name))
+        if not found:
+            raise unknown(self._database, name)
+        return found
+
+    def crops(self, name: str) -> dict[str, bytes]:
+        """The kept faces of a person, as JPEG by the picture's sha256."""
+        return crops_of(self._database, normalised(name))
 
     def has_picture(self, sha256: str) -> str | None:
-        """Whose picture this already is; None: nobody's."""
+        """Whose picture this already is; None: nobody's. Counter-examples are not looked at."""
         rows = self._database.rows(
             """SELECT name FROM people JOIN pictures ON pictures.person_id = people.id
-            WHERE sha256 = ? ORDER BY pictures.id LIMIT 1""",
+            WHERE sha256 = ? AND against = 0 ORDER BY pictures.id LIMIT 1""",
             sha256,
             types=(str,),
         )
         return rows[0][0] if rows else None
 
-    def add(self, name: str, embedding: NDArray[np.float32], *, sha256: str, file: str, quality: float) -> None:
+    def add(
+        self,
+        name: str,
+        embedding: NDArray[np.float32],
+        *,
+        sha256: str,
+        file: str,
+        quality: float,
+        against: bool = False,
+        provenance: Provenance = UNRECORDED,
+        crop: bytes | None = None,
+    ) -> None:
         """Adds one picture of a person, who is made with the first one; durable when this returns.
 
         A picture the person already has is left as it is, so that two processes may enrol the same folder.
@@ -184,36 +219,45 @@ class PersonGallery:
             sha256: of the picture's pixels, to know it again.
             file: where it came from, for people to read.
             quality: 0..1.
+            against: a counter-example: this face is not this person.
+            provenance: how it came.
+            crop: the face as JPEG, to be kept with it.
 
         Raises:
             BadName: nobody can be called that.
+            UnknownPerson: a counter-example for nobody.
             GalleryUnavailable: read-only, locked or no room; nothing of this picture is kept.
             GalleryMismatch: another process has meanwhile filled the gallery with another model's vectors.
             ValueError: not a unit vector of this model's size.
         """
         name = person_name(name)
-        row = np.ascontiguousarray(embedding, "<f4")
+        row = NewRow(sha256, self._encoded(embedding), file, quality, self._clock(), against, provenance, crop)
+        with self._database.writing():
+            self._model.adopt(self._database)
+            self._model.refuse_others(self._database)
+            edit = Edit(self._database)
+            edit.insert(edit.known(name) if against else edit.person(name, self._clock()), row)
+        self._searcher.follow()
+
+    def _encoded(self, embedding: NDArray[np.float32]) -> bytes:
+        row = np.ascontiguousarray(embedding, np.float32)
         if row.shape != (self._model.size,) or not are_units(row[None])[0]:
             raise ValueError(
                 f"An embedding has norm 1 and shape ({self._model.size},), this one has shape {row.shape}."
             )
-        with self._database.writing():
-            self._model.adopt(self._database)
-            self._model.refuse_others(self._database)
-            self._insert(name, row.tobytes(), sha256, _printable(file), quality)
-        self._memory.follow()
+        return self._form.encode(row[None])[0]
 
-    def _insert(self, name: str, vector: bytes, sha256: str, file: str, quality: float) -> None:
-        now, execute = self._clock(), self._database.execute
-        execute("INSERT INTO people (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, now)
-        added = execute(
-            """INSERT INTO pictures (person_id, sha256, file, added_at, quality)
-            SELECT id, ?, ?, ?, ? FROM people WHERE name = ? ON CONFLICT (person_id, sha256) DO NOTHING""",
-            *(sha256, file, now, float(quality), name),
-        )
-        if added:
-            execute("INSERT INTO embeddings (picture_id, vector) VALUES (last_insert_rowid(), ?)", vector)
-            execute("UPDATE meta SET revision = revision + 1")
+    @contextmanager
+    def _editing(self) -> Iterator[Edit]:
+        """A transaction, then what follows from it: this object follows, and traces of what is gone are erased."""
+        with self._database.writing():
+            edit = Edit(self._database)
+            yield edit
+            if edit.vectors_gone:
+                forget_index(self._searcher.forget_saved)
+        self._searcher.follow()
+        if edit.erased:
+            self._database.erase_traces()
 
     def remove(self, name: str) -> None:
         """Erases a person: afterwards no vector, name or path of theirs is in the database, its log or the index.
@@ -222,12 +266,8 @@ class PersonGallery:
             UnknownPerson: nobody of that name is enrolled.
             GalleryUnavailable: read-only or locked; or the person is removed and the message says what is still to do.
         """
-        with self._database.writing():
-            if not self._database.execute("DELETE FROM people WHERE name = ?", normalised(name)):
-                raise self._unknown(name)
-            self._note_rewriting()
-        self._memory.follow()
-        self._database.erase_traces()
+        with self._editing() as edit:
+            edit.remove(edit.known(normalised(name)))
 
     def rename(self, old: str, new: str) -> None:
         """Gives a person another name; the old one leaves the file.
@@ -237,31 +277,46 @@ class PersonGallery:
             BadName: nobody can be called ``new``, or somebody already is.
         """
         old, new = normalised(old), person_name(new)
-        with self._database.writing():
-            if not self._database.rows("SELECT 1 FROM people WHERE name = ?", old):
-                raise self._unknown(old)
-            if old == new:
-                return
-            if self._database.rows("SELECT 1 FROM people WHERE name = ?", new):
-                raise BadName(
-                    f"{new} is already enrolled: choose another name, or first rtface gallery remove {new!r}."
-                )
-            self._database.execute("UPDATE people SET name = ? WHERE name = ?", new, old)
-            self._note_rewriting()
-        self._memory.follow()
-        self._database.erase_traces()
+        with self._editing() as edit:
+            person = edit.known(old)
+            if old != new:
+                edit.rename(person, new)
 
-    def _note_rewriting(self) -> None:
-        """Inside the transaction, before it is durable: a saved index must not outlive the rows it was made from."""
-        self._database.execute(
-            "UPDATE meta SET revision = revision + 1, rewritten = revision + 1, erasing = revision + 1"
-        )
-        try:
-            self._cache.forget()
-        except OSError as error:
-            raise GalleryUnavailable(
-                f"The index {self._cache.file} cannot be deleted ({error}): nothing was changed."
-            ) from error
+    def merge(self, source: str, into: str) -> None:
+        """Makes one person of two, who were the same all along; the name ``source`` leaves the file.
+
+        Raises:
+            UnknownPerson: one of them is not enrolled.
+        """
+        with self._editing() as edit:
+            one, other = edit.known(normalised(source)), edit.known(normalised(into))
+            if one != other:
+                edit.merge(one, other)
+
+    def note(self, name: str, text: str) -> None:
+        """Puts a text in place of a person's note. Raises UnknownPerson."""
+        with self._editing() as edit:
+            edit.note(edit.known(normalised(name)), text)
+
+    def tag(self, name: str, add: Iterable[str] = (), *, remove: Iterable[str] = ()) -> None:
+        """Adds and removes a person's tags. Raises UnknownPerson."""
+        with self._editing() as edit:
+            edit.tag(edit.known(normalised(name)), add, remove)
+
+    def consent(self, name: str, purpose: str, until: date | None = None) -> None:
+        """Records that a person agreed now, for this, until the end of that day. Raises UnknownPerson."""
+        with self._editing() as edit:
+            edit.consent(edit.known(normalised(name)), Consent(self._clock(), purpose, until))
+
+    def expire(self) -> list[str]:
+        """Erases everybody whose consent has ended; gives their names.
+
+        Raises:
+            GalleryUnavailable: read-only or locked; or they are removed and the message says what is still to do.
+        """
+        names = expire(self._database, self._today(), self._searcher.forget_saved)
+        self._searcher.follow()
+        return names
 
     def check(self) -> list[str]:
         """What is wrong with the gallery, a sentence each; [] when it is whole. Finishes an erasure cut short.
@@ -271,27 +326,23 @@ class PersonGallery:
         """
         if self._database.writable:
             self._database.erase_traces()
-        return find_problems(self._database, self._model.size, lambda: self._memory.index)
+        return find_problems(self._database, self._form, self._searcher.problems)
 
     def close(self) -> None:
         """Keeps the index for next time and releases the file."""
         if not self._closed:
             self._closed = True
-            self._memory.save()
+            self._beside.wait()
+            self._searcher.save()
             self._database.close()
+
+    def _today(self) -> date:
+        return date.fromtimestamp(self._clock())
 
     def _finish_erasing(self) -> None:
         try:
+            expire(self._database, self._today(), self._searcher.forget_saved)
             self._database.erase_traces()
         except GalleryUnavailable as error:
             log.warning("%s", error)
-
-    def _unknown(self, name: str) -> UnknownPerson:
-        known = [name for (name,) in self._database.rows("SELECT name FROM people", types=(str,))]
-        hint = similar(name, known) or " rtface gallery list shows who is."
-        return UnknownPerson(f"Nobody called {name!r} is enrolled.{hint}")
-
-
-def _printable(file: str) -> str:
-    """A path whose bytes are no UTF-8 cannot be kept as text; it is only read by people."""
-    return file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        self._searcher.follow()

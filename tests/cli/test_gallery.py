@@ -210,7 +210,7 @@ def test_read_only_gallery_can_be_asked_but_not_changed(
     knowing: Rtface, ada: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Root may write anywhere, so the right is taken away where it is asked for.
-    monkeypatch.setattr("rtface.gallery.database.os.access", lambda *_: False)
+    monkeypatch.setattr("rtface.gallery.sqlite.os.access", lambda *_: False)
     assert '"person": "Ada"' in knowing("identify", ada).out
     for words in (
         ("gallery", "remove", "Ada"),

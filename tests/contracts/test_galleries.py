@@ -75,7 +75,7 @@ def test_people_and_pictures_are_listed(tmp_path: Path, kind: IndexKind) -> None
     with family(tmp_path / "g.db", kind) as gallery:
         assert gallery.people() == [Person(name, 6, 1_700_000_000.0) for name in ["Ada", "Bob", "Zoë", "김민수"]]
         assert gallery.counts() == {"Ada": 6, "Bob": 6, "Zoë": 6, "김민수": 6}
-        assert gallery.pictures("Ada")[1] == Picture("Ada-1", "/pictures/Ada-1.jpg", 1_700_000_000.0, 0.5)
+        assert gallery.pictures("Ada")[1] == Picture("Ada-1", "/pictures/Ada-1.jpg", 1_700_000_000.0, 0.5, revision=2)
         assert gallery.has_picture("Bob-3") == "Bob"
         assert gallery.has_picture("Bob-99") is None
 

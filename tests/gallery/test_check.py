@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.gallery.check import find_problems
-from rtface.gallery.database import open_database
+from rtface.gallery.check import find_problems, index_problems
 from rtface.gallery.index import ExactIndex, Index
+from rtface.gallery.sqlite import open_database
+from rtface.gallery.vectors import Float32
 from tests.gallery.samples import SIZE, enroll, gallery_at, units
 
 
@@ -48,22 +49,19 @@ def test_each_kind_of_damage_is_found(path: Path, statement: str, problem: str) 
 def test_lost_record_of_the_gallery_is_told(path: Path) -> None:
     damage(path, "DELETE FROM meta")
     database = open_database(path, create=False)
-    assert find_problems(database, SIZE, lambda: ExactIndex(SIZE)) == ["the gallery's own record is missing"]
+    assert find_problems(database, Float32(SIZE), list) == ["the gallery's own record is missing"]
     database.close()
 
 
-def lying(path: Path, index: Index) -> list[str]:
-    database = open_database(path, create=False)
-    try:
-        return find_problems(database, SIZE, lambda: index)
-    finally:
-        database.close()
+def lying(index: Index) -> list[str]:
+    rows = np.concatenate([units(1, 4), units(2, 4)])
+    return index_problems(index, np.arange(1, 9, dtype=np.int64), lambda labels: rows[labels - 1])
 
 
-def test_index_that_lacks_rows_or_holds_others_is_told(path: Path) -> None:
+def test_index_that_lacks_rows_or_holds_others_is_told() -> None:
     short, other = ExactIndex(SIZE), ExactIndex(SIZE)
     labels = np.arange(1, 9, dtype=np.int64)
     short.add(labels[:-1], units(1, 7))
     other.add(labels, units(9, 8))
-    assert "7 rows, the database has 8" in lying(path, short)[0]
-    assert "not the database's" in lying(path, other)[0]
+    assert "7 rows, the database has 8" in lying(short)[0]
+    assert "not the database's" in lying(other)[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtface.errors import GalleryBroken, GalleryError, GalleryMismatch, GalleryUnavailable, RtfaceError
-from rtface.gallery import database
+from rtface.gallery import schema, sqlite
 from tests.gallery.samples import enroll, gallery_at, units
 
 
@@ -122,7 +122,7 @@ def test_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_gallery_of_a_newer_version_says_to_upgrade(path: Path) -> None:
-    with another_program(path, f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}"):
+    with another_program(path, f"PRAGMA user_version = {schema.VERSION + 1}"):
         pass
     with pytest.raises(GalleryBroken, match=r"newer rtface .*pip install --upgrade"):
         gallery_at(path)
@@ -228,7 +228,7 @@ def test_read_only_gallery_sees_what_another_program_has_just_written(
 
 
 def test_full_disk_is_told_and_nothing_is_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = path.stat().st_size // database.PAGE_BYTES
+    pages = path.stat().st_size // sqlite.PAGE_BYTES
     connect = sqlite3.connect
 
     def small(*args: object, **options: object) -> sqlite3.Connection:
@@ -262,5 +262,5 @@ def test_every_error_is_one_of_ours() -> None:
     for code in range(27):
         error = sqlite3.OperationalError("x")
         error.sqlite_errorcode = code
-        with pytest.raises(RtfaceError), database.explained(Path("g.db")):
+        with pytest.raises(RtfaceError), sqlite.explained(Path("g.db")):
             raise error

@@ -1,0 +1,78 @@
+"""How embeddings lie in the database: one form a gallery, named in its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtface.errors import GalleryBroken
+
+Rows = NDArray[np.float32]
+
+NORM_TOLERANCE = 1e-3
+"""On the squared norm; float32 arithmetic stays a thousand times closer."""
+
+
+class VectorForm(Protocol):
+    """One way to keep embeddings. ``size`` is D, the numbers in a row, ``stored_bytes`` what one takes on disk."""
+
+    name: str
+    size: int
+    stored_bytes: int
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        """What is kept of (N, D) float32 unit rows."""
+
+    def decode(self, stored: Sequence[bytes]) -> Rows:
+        """(N, D) float32 rows of what is kept; the caller has asked ``is_stored``, and looks at the norms."""
+
+    def is_stored(self, value: object) -> TypeGuard[bytes]:
+        """Whether a value of the database can be a row of this form; in a damaged one it can be anything."""
+
+
+class Float32:
+    """Little-endian float32, as the model gave them."""
+
+    name = "float32"
+
+    def __init__(self, size: int) -> None:
+        """Args: ``size`` is D."""
+        self.size = size
+        self.stored_bytes = 4 * size
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        """See ``VectorForm``."""
+        return [row.tobytes() for row in np.ascontiguousarray(rows, "<f4")]
+
+    def decode(self, stored: Sequence[bytes]) -> Rows:
+        """See ``VectorForm``."""
+        return np.frombuffer(b"".join(stored), "<f4").astype(np.float32).reshape(len(stored), self.size)
+
+    def is_stored(self, value: object) -> TypeGuard[bytes]:
+        """See ``VectorForm``."""
+        return isinstance(value, bytes) and len(value) == self.stored_bytes
+
+
+FORMS = {Float32.name: Float32}
+
+
+def form_of(name: str, size: int) -> VectorForm:
+    """The form of this name for rows of ``size`` numbers.
+
+    Raises:
+        GalleryBroken: a newer rtface may know it.
+    """
+    if name not in FORMS:
+        raise GalleryBroken(f"The gallery keeps its vectors as {name!r}, which this rtface does not know: upgrade it.")
+    return FORMS[name](size)
+
+
+def are_units(rows: Rows) -> NDArray[np.bool_]:
+    """(N,) whether each of (N, D) rows has norm 1; one with a NaN or an infinity has not."""
+    with np.errstate(invalid="ignore"):  # the cast complains of signalling NaNs, which a damaged file may hold
+        double = rows.astype(np.float64)
+    squares = np.einsum("nd,nd->n", double, double)
+    return np.asarray(np.abs(squares - 1) < NORM_TOLERANCE)
