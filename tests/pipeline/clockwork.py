@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -195,13 +196,16 @@ def rounds(buffers: Sequence[Due], part: Recognizer) -> Rounds:
 
 
 def told(results: Sequence[FrameResult]) -> list[tuple[Any, ...]]:
-    """All that is in results but how long it took."""
+    """All that is in results but how long it took and events' ids, which differ from run to run."""
     return [
         (
             result.frame.source,
             result.frame.index,
             [(t.id, t.box.tolist(), t.state, t.first_seen, t.last_seen, t.identity) for t in result.tracks],
-            result.events,
+            [
+                {part.name: getattr(event, part.name) for part in fields(event) if part.name != "id"}
+                for event in result.events
+            ],
             list(result.timings),
             result.dropped,
             result.repeated,

@@ -119,7 +119,7 @@ def test_same_film_gives_the_same_results_in_both_orders(seed: int) -> None:
         got.append(told(list(rounds(films, part).results())))
         diaries.append([entry.split()[0] for entry in clock.diary])
     assert got[0] == got[1]
-    seen = {event.kind for result in got[0] for event in result[3]}
+    seen = {event["kind"] for result in got[0] for event in result[3]}
     assert {EventKind.APPEARED, EventKind.IDENTIFIED, EventKind.LEFT} <= seen
     pairs = list(zip(diaries[1], diaries[1][1:], strict=False))
     assert pairs.count(("launch", "detect")) > 10, "the orders were the same"

@@ -18,6 +18,14 @@ def test_verdict_is_not_held_back_for_a_frame_that_has_not_come() -> None:
     assert ages == pytest.approx([13.0] * 3)
 
 
+def test_live_verdict_does_not_wait_for_a_longer_detection_in_a_file() -> None:
+    clock = Clock()
+    part = recognizer(TimedDetector(clock, 0.02), AsyncEmbedder(clock, 0.005), clock)
+    stream = rounds([Due(clock, [IMAGE] * 9, name="file"), Due(clock, [IMAGE], live=True)], part).results()
+    next(stream)
+    assert clock.diary == ["detect 0", "detect 1", "launch 0", "collect 0"]
+
+
 def first_names(kind: type[TimedEmbedder], detection_s: float, embedding_s: float, cameras: int) -> tuple[float, int]:
     """Seconds until a camera's face has its name, on average, and frames dropped; so many cameras at 30 fps."""
     clock = Clock()
