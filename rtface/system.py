@@ -131,7 +131,14 @@ class System:
         from rtface.pipeline.judge import Judge, VoteRules
 
         config = self.config
-        rules = VoteRules(config.k, config.min_share, config.max_distance, config.false_identification_rate)
+        rules = VoteRules(
+            config.k,
+            config.min_share,
+            config.max_distance,
+            config.false_identification_rate,
+            config.min_margin,
+            config.false_name_rate,
+        )
         return Judge(self.gallery, self.embedder_spec.limits, rules)
 
     def recognizer(self, *, stills: Collection[str] = ()) -> Recognizer:
@@ -139,7 +146,7 @@ class System:
         from rtface.pipeline.recognizer import Recognizer, TrackRules
 
         config = self.config
-        rules = TrackRules(config.min_votes, config.min_share, config.min_quality, config.confirm_s)
+        rules = TrackRules(config.min_votes, config.min_quality, config.confirm_s)
         return Recognizer(
             self.detector,
             self.embedder,

@@ -103,6 +103,80 @@ class Identity:
     neighbors: tuple[Neighbor, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One look at a face, with all that its vote rests on.
+
+    Attributes:
+        vote: what this look says by itself, with the gallery rows found.
+        weights: (person, weight) of everybody who has a row that votes, by name.
+        enrolled: (person, rows in the gallery) of everybody among the rows found, by name.
+        limit: the largest distance of a vote at that moment.
+        gallery_revision: of the gallery that was asked.
+        at: seconds of ``Frame.captured_at``.
+        quality: of the crop, 0..1.
+    """
+
+    vote: Identity
+    weights: tuple[tuple[str, float], ...]
+    enrolled: tuple[tuple[str, int], ...]
+    limit: float
+    gallery_revision: int
+    at: float = 0.0
+    quality: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What turns neighbours into a vote and votes into a name; settings, with the ones set to ``auto`` worked out.
+
+    Attributes:
+        k: rows that vote on a look.
+        min_share: a look's vote needs more than this part, 0..1.
+        min_margin: by how much the next person has to be farther than the one voted for, 0..4.
+        min_votes: looks that have to agree.
+        false_identification_rate: how often one look at a stranger gives a vote for anybody.
+        false_name_rate: how often a stranger may get a name while followed.
+    """
+
+    k: int
+    min_share: float
+    min_margin: float
+    min_votes: int
+    false_identification_rate: float
+    false_name_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A face of the same frame whose looks speak for the same person."""
+
+    track_id: int
+    share: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything a verdict rests on, enough to reach it again.
+
+    Attributes:
+        person: the verdict; None: nobody.
+        ballots: the looks it was reached from, oldest first.
+        rules: by which.
+        evidence: how many times likelier the votes are for the person with the most of them than for a stranger.
+        needed: the evidence a name needs.
+        rivals: other faces of the frame that claimed the same person.
+    """
+
+    person: str | None
+    ballots: tuple[Ballot, ...]
+    rules: Rules
+    evidence: float
+    needed: float
+    rivals: tuple[Claim, ...] = ()
+
+
 class TrackState(Enum):
     """The life of a track: seen too little to tell, followed, out of sight and waited for."""
 
@@ -157,6 +231,8 @@ class Event:
         backend: the engine that computed the embedding, e.g. ``onnxruntime``.
         model: name and fingerprint of the embedding model, e.g. ``facenet:1f2e3d4c``.
         gallery_revision: the state of the gallery that decided.
+        id: unlike that of any other event of any run or camera.
+        decision: what was decided, and from what; None where nothing was.
     """
 
     kind: EventKind
@@ -167,6 +243,8 @@ class Event:
     backend: str
     model: str
     gallery_revision: int
+    id: str = ""
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

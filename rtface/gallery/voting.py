@@ -1,25 +1,27 @@
-"""From neighbours to a name: k-NN votes inside a calibrated distance, evidence over time, one person once a frame.
+"""From neighbours to a vote: k nearest rows inside a calibrated distance, counter-examples, one person once a frame.
 
-Pure functions and a plain tally; no clock, no file. Whoever is undecided is nobody: a wrong name costs more than none.
+Pure functions; no clock, no file. Whoever is undecided is nobody: a wrong name costs more than none.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from rtface.errors import ConfigError
 from rtface.types import Identity, Neighbor
 
-WINDOW = 15
-"""Embeddings a track is judged by: one a frame at first and then one in two seconds, so about half a minute."""
-
 
 def vote(
-    neighbors: Sequence[Neighbor], *, limit: float, k: int, enrolled: Mapping[str, int], min_share: float
+    neighbors: Sequence[Neighbor],
+    *,
+    limit: float,
+    k: int,
+    enrolled: Mapping[str, int],
+    min_share: float,
+    min_margin: float = 0.0,
 ) -> Identity:
     """What one embedding says by itself.
 
@@ -27,30 +29,70 @@ def vote(
     person with one near row must not lose to a similar one with many rows farther off. Rows beyond the limit vote for
     nobody; but the seats a person with few pictures cannot fill are not held against them.
 
+    A counter-example has no seat and no vote. A person of whom one lies at least as near as their own nearest row is
+    not meant by this embedding: their rows keep their seats and vote for nobody.
+
     Args:
         neighbors: gallery rows near the embedding, in any order.
         limit: the largest distance of a vote.
         k: seats.
-        enrolled: rows of each person.
+        enrolled: rows of each person, counter-examples not counted.
         min_share: a person needs more than this part of the votes, 0..1.
+        min_margin: the next person's nearest row has to be at least this much farther than the person's own, 0..4;
+            with 0 it may also be nearer. Somebody without a seat is farther than anybody with one.
 
     Returns:
-        The person with the most weight; nobody for a tie, too small a share or no vote at all. ``share`` is the
-        person's part of the seats or of the weight, whichever is less.
+        The person with the most weight; nobody for a tie, too small a share or margin, or no vote at all. ``share`` is
+        the person's part of the seats or of the weight, whichever is less. ``neighbors`` are the seats and the
+        counter-examples before the last of them.
     """
-    nearest = tuple(sorted(neighbors, key=lambda neighbor: (neighbor.distance, neighbor.person))[:k])
-    inside = [neighbor for neighbor in nearest if neighbor.distance <= limit]
-    weights: dict[str, float] = {}
-    for neighbor in inside:
-        weights[neighbor.person] = weights.get(neighbor.person, 0.0) + weight(neighbor.distance, limit)
-    leader = _leader(weights)
-    if leader is not None:
-        seats = min(k, enrolled.get(leader, k))
-        filled = sum(neighbor.person == leader for neighbor in inside) / max(seats, 1)
-        share = min(filled, weights[leader] / math.fsum(weights.values()), 1.0)
+    rows = sorted(neighbors, key=_order)
+    seats = _seats(rows, k)
+    shown = tuple(row for row in rows if row in seats or (row.against and seats and row.distance <= seats[-1].distance))
+    weighed = weights(neighbors, limit=limit, k=k)
+    leader = _leader(weighed)
+    if leader is not None and _margin(leader, seats) >= min_margin:
+        filled = sum(row.person == leader and row.distance <= limit for row in seats)
+        share = min(
+            filled / max(min(k, enrolled.get(leader, k)), 1), weighed[leader] / math.fsum(weighed.values()), 1.0
+        )
         if share > min_share:
-            return Identity(leader, _nearest_of(leader, nearest), share, nearest)
-    return Identity(None, min((neighbor.distance for neighbor in nearest), default=math.inf), 0.0, nearest)
+            return Identity(leader, _nearest_of(leader, seats), share, shown)
+    return Identity(None, min((row.distance for row in seats), default=math.inf), 0.0, shown)
+
+
+def weights(neighbors: Sequence[Neighbor], *, limit: float, k: int) -> dict[str, float]:
+    """The weight of each person's votes on one embedding; who has none is not there. See ``vote``."""
+    barred = _barred(neighbors)
+    votes: dict[str, list[float]] = {}
+    for row in _seats(sorted(neighbors, key=_order), k):
+        if row.distance <= limit and row.person not in barred:
+            votes.setdefault(row.person, []).append(weight(row.distance, limit))
+    return {person: math.fsum(cast) for person, cast in votes.items()}
+
+
+def _order(row: Neighbor) -> tuple[float, bool, str, int]:
+    """Nearest first; never by the order in which rows were given."""
+    return row.distance, row.against, row.person, row.picture or 0
+
+
+def _seats(rows: Sequence[Neighbor], k: int) -> list[Neighbor]:
+    return [row for row in rows if not row.against][:k]
+
+
+def _barred(neighbors: Sequence[Neighbor]) -> set[str]:
+    """Those with a counter-example at least as near as their own nearest row."""
+    nearest: dict[str, float] = {}
+    for row in neighbors:
+        if not row.against:
+            nearest[row.person] = min(row.distance, nearest.get(row.person, math.inf))
+    return {row.person for row in neighbors if row.against and row.distance <= nearest.get(row.person, math.inf)}
+
+
+def _margin(leader: str, seats: Sequence[Neighbor]) -> float:
+    """How much farther the next person is; 0 where they are nearer, infinite where nobody else has a seat."""
+    others = min((row.distance for row in seats if row.person != leader), default=math.inf)
+    return max(others - _nearest_of(leader, seats), 0.0)
 
 
 def weight(distance: float, limit: float) -> float:
@@ -72,47 +114,6 @@ def _leader(votes: Mapping[str, float]) -> str | None:
 
 def _nearest_of(person: str, neighbors: Sequence[Neighbor]) -> float:
     return min(neighbor.distance for neighbor in neighbors if neighbor.person == person)
-
-
-class Evidence:
-    """The votes of one track: the latest embeddings' verdicts, nobody's among them."""
-
-    def __init__(self, window: int = WINDOW) -> None:
-        """Args: ``window`` is how many votes are remembered."""
-        self._votes: deque[Identity] = deque(maxlen=window)
-
-    def __len__(self) -> int:
-        return len(self._votes)
-
-    def add(self, identity: Identity) -> None:
-        """Takes in the verdict of one more embedding; the oldest leaves a full window."""
-        self._votes.append(identity)
-
-    def forget_others(self, enrolled: Collection[str]) -> None:
-        """Votes for people no longer enrolled become nobody's: a removed person must not be named any more."""
-        for place, identity in enumerate(self._votes):
-            if identity.person is not None and identity.person not in enrolled:
-                self._votes[place] = Identity(None, math.inf, 0.0)
-
-    def verdict(self, min_votes: int, min_share: float) -> Identity:
-        """Who it is, going by all votes in the window; it can turn back to nobody.
-
-        Args:
-            min_votes: a person needs at least as many votes.
-            min_share: and more than this part of all votes in the window, nobody's included, 0..1.
-
-        Returns:
-            The person with the distance of their nearest vote, their part of the votes, and the neighbours of their
-            latest vote. Nobody (a tie, too few votes, too small a share) with the nearest distance there was.
-        """
-        votes = Counter(identity.person for identity in self._votes if identity.person is not None)
-        leader = _leader(votes)
-        if leader is not None and votes[leader] >= min_votes and votes[leader] > min_share * len(self._votes):
-            supporting = [identity for identity in self._votes if identity.person == leader]
-            nearest = min(identity.distance for identity in supporting)
-            return Identity(leader, nearest, len(supporting) / len(self._votes), supporting[-1].neighbors)
-        nearest = min((identity.distance for identity in self._votes), default=math.inf)
-        return Identity(None, nearest, 0.0, self._votes[-1].neighbors if self._votes else ())
 
 
 def settle(claims: Mapping[int, Identity]) -> dict[int, Identity]:

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.voting import comparisons, distance_limit, vote
+from rtface.gallery.evidence import AUTO_RATE, ballot, refuse_unreachable
+from rtface.gallery.voting import comparisons, distance_limit
 from rtface.interfaces import Gallery
-from rtface.types import Identity
+from rtface.types import Ballot, Identity, Neighbor, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,28 @@ class VoteRules:
     min_share: float
     max_distance: float | Literal["auto"]
     false_identification_rate: float
+    min_margin: float = 0.0
+    false_name_rate: float | Literal["auto"] = "auto"
 
 
 class Judge:
     """A gallery with the rules for asking it."""
 
     def __init__(self, gallery: Gallery, limits: Mapping[float, float], rules: VoteRules) -> None:
-        """Args: ``limits`` is the model's table of false accept rate to distance (engines/models.toml)."""
+        """Asks nothing yet.
+
+        Args:
+            gallery: the people.
+            limits: the model's table of false accept rate to distance (engines/models.toml).
+            rules: the settings.
+
+        Raises:
+            ConfigError: no number of looks could show that a name keeps to ``false_name_rate``.
+        """
         self.gallery = gallery
         self._limits = limits
         self._rules = rules
+        refuse_unreachable(self.rules())
         self._measured_at = -1
         self._limit = 0.0
         self._enrolled: Mapping[str, int] = {}
@@ -41,6 +54,16 @@ class Judge:
         """The largest distance at which a neighbour votes; it tightens as the gallery grows."""
         self._follow()
         return self._limit
+
+    def rules(self, min_votes: int = 1, *, still: bool = False) -> Rules:
+        """The rules in force, for a name that needs so many looks; recorded with every decision.
+
+        A still is one look and nobody is followed in it: the rate of one look is all that it is held to.
+        """
+        rules = self._rules
+        of_a_look, wanted = rules.false_identification_rate, rules.false_name_rate
+        followed = 1.0 if still else min(AUTO_RATE * of_a_look, 1.0) if wanted == "auto" else wanted
+        return Rules(rules.k, rules.min_share, rules.min_margin, min_votes, of_a_look, followed)
 
     def _follow(self) -> None:
         if self.gallery.revision == self._measured_at:
@@ -56,16 +79,28 @@ class Judge:
 
     def vote(self, embeddings: NDArray[np.float32]) -> list[Identity]:
         """The verdict of each of N unit rows by itself; nobody where no person convinces."""
+        return [look.vote for look in self.look(embeddings)]
+
+    def look(self, embeddings: NDArray[np.float32]) -> list[Ballot]:
+        """The same with all that each vote rests on."""
         if not len(embeddings):
             return []
         self._follow()
-        return [
-            vote(
-                neighbors,
-                limit=self._limit,
-                k=self._rules.k,
-                enrolled=self._enrolled,
-                min_share=self._rules.min_share,
-            )
-            for neighbors in self.gallery.search(embeddings, self._rules.k)
-        ]
+        rules, revision = self.rules(), self.gallery.revision
+        looks = []
+        for neighbors in self._search(embeddings):
+            people = {row.person for row in neighbors}
+            enrolled = [(person, self._enrolled.get(person, 0)) for person in people]
+            looks.append(ballot(neighbors, limit=self._limit, enrolled=enrolled, rules=rules, revision=revision))
+        return looks
+
+    def _search(self, embeddings: NDArray[np.float32]) -> list[list[Neighbor]]:
+        """Neighbours with k rows that can vote among them; counter-examples, which are few, come on top."""
+        found = self.gallery.search(embeddings, self._rules.k)
+        for place, rows in enumerate(found):
+            wanted = self._rules.k
+            while len(rows) == wanted and (against := sum(row.against for row in rows)) > wanted - self._rules.k:
+                wanted = self._rules.k + against
+                (rows,) = self.gallery.search(embeddings[place : place + 1], wanted)
+            found[place] = rows
+        return found

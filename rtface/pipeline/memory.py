@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.voting import Evidence
-from rtface.types import Identity
+from rtface.gallery.evidence import Evidence
+from rtface.types import Ballot, Identity
 
 EAGER_VOTES = 5
 """A new track is embedded in every frame until it has cast this many votes."""
@@ -27,7 +27,7 @@ class TrackMemory:
     """Evidence and looks of one track.
 
     Attributes:
-        evidence: the votes of its embeddings.
+        evidence: what its embeddings say.
         announced: the verdict last told in an event, or None.
         embedded_at: seconds of its last embedding.
         best_quality: of its embeddings, 0..1.
@@ -78,9 +78,9 @@ class TrackMemory:
         middle = self.centroid / max(float(np.linalg.norm(self.centroid)), 1e-12)
         return float(np.clip(2 - 2 * float(middle @ embedding), 0, 4))
 
-    def add(self, embedding: NDArray[np.float32], vote: Identity, at: float, quality: float) -> None:
-        """Counts one more embedding and its vote."""
-        self.evidence.add(vote)
+    def add(self, embedding: NDArray[np.float32], look: Ballot, at: float, quality: float) -> None:
+        """Counts one more embedding and what it says."""
+        self.evidence.add(replace(look, at=at, quality=quality))
         self.votes += 1
         self.embedded_at = at
         self.best_quality = max(self.best_quality, quality)

@@ -12,7 +12,7 @@ from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
 from rtface.embedding.crops import best_crop
 from rtface.interfaces import Detector, Embedder, PendingRows, Tracker
-from rtface.pipeline.camera import Camera, DecidedBy
+from rtface.pipeline.camera import Camera, DecidedBy, EventNumbers
 from rtface.pipeline.headroom import Headroom
 from rtface.pipeline.judge import Judge
 from rtface.pipeline.lookout import Lookout
@@ -35,7 +35,6 @@ class TrackRules:
     """How a track's evidence becomes a name; the settings of the same names."""
 
     min_votes: int
-    min_share: float
     min_quality: float
     confirm_s: float
 
@@ -84,6 +83,7 @@ class Recognizer:
         self._cameras: dict[str, Camera] = {}
         self._looked_at_gallery = -np.inf
         self._round = 0
+        self._numbers = EventNumbers()
 
     def serve_with(self, detector: Detector, embedder: Embedder) -> None:
         """Goes on with other engines of the same networks; every round begun has been concluded."""
@@ -144,7 +144,7 @@ class Recognizer:
 
     def source_event(self, kind: EventKind, frame: Frame) -> Event:
         """News about the source of a frame itself."""
-        return Event(kind, 0, None, frame.captured_at, frame.source, *self._grounds())
+        return Event(kind, 0, None, frame.captured_at, frame.source, *self._grounds(), self._numbers.next())
 
     def _refresh_gallery(self) -> None:
         now = self._clock()
@@ -154,14 +154,14 @@ class Recognizer:
                 enrolled = self._judge.gallery.counts()
                 for camera in self._cameras.values():
                     for memory in camera.memories.values():
-                        memory.evidence.forget_others(enrolled)
+                        memory.evidence.forget_others(enrolled, self._judge.rules())
 
     def _new_camera(self, source: str) -> Camera:
         stills = source in self._stills
         full_look_s = 0.0 if stills else self._full_look_s
         lookout = Lookout(self._detector, full_look_s=full_look_s, new_face_s=self._new_face_s)
-        min_votes = 1 if stills else self._rules.min_votes
-        camera = Camera(source, lookout, self._make_tracker(stills), min_votes, self._rules.min_share)
+        rules = self._judge.rules(1 if stills else self._rules.min_votes, still=stills)
+        camera = Camera(source, lookout, self._make_tracker(stills), rules, self._numbers)
         self._cameras[source] = camera
         return camera
 
@@ -211,14 +211,14 @@ class Recognizer:
             return {}
         self._headroom.collected(self._clock())
         swapped = {}
-        for look, embedding, verdict in zip(begun.looks, embeddings, self._judge.vote(embeddings), strict=True):
+        for look, embedding, said in zip(begun.looks, embeddings, self._judge.look(embeddings), strict=True):
             memory = look.memory
             if memory.broken and memory.distance_to(embedding) > self._judge.limit:
                 track = look.camera.tracker.split(look.track.id)
                 swapped[look.frame.source, look.track.id] = track
                 memory = look.camera.memories[track.id] = TrackMemory(thumbnail=memory.thumbnail)
             if look.quality >= self._rules.min_quality:
-                memory.add(embedding, verdict, look.frame.captured_at, look.quality)
+                memory.add(embedding, said, look.frame.captured_at, look.quality)
             memory.broken = False
         return swapped
 

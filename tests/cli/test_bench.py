@@ -35,7 +35,7 @@ class FakeSystem:
         self, sources: Sequence[FrameSource], *, max_frames: int | None = None
     ) -> Generator[FrameResult, None, None]:
         judge = Judge(FakeGallery({"Ada": 60}), {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
-        rules = TrackRules(min_votes=3, min_share=0.5, min_quality=0.0, confirm_s=2.0)
+        rules = TrackRules(min_votes=3, min_quality=0.0, confirm_s=2.0)
         seen = FakeDetector([[detection(50, 60)]])
         recognizer = Recognizer(seen, FakeEmbedder(), judge, rules, lambda stills: FaceTracker())
         return results(sources, recognizer, max_frames=max_frames)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtface.errors import ConfigError
-from rtface.gallery.voting import Evidence, comparisons, distance_limit, settle, vote
+from rtface.gallery.voting import comparisons, distance_limit, settle, vote, weights
 from rtface.types import Identity, Neighbor
 
 ENROLLED = {"ada": 9, "bob": 9, "cyd": 9, "one": 1, "two": 2}
@@ -28,13 +28,6 @@ def seen(*pairs: tuple[str, float]) -> list[Neighbor]:
 
 def decide(found: Sequence[Neighbor], min_share: float = 0.5, k: int = 5, limit: float = 1.0) -> Identity:
     return vote(found, limit=limit, k=k, enrolled=ENROLLED, min_share=min_share)
-
-
-def evidence(*people: str | None, window: int = 15) -> Evidence:
-    gathered = Evidence(window)
-    for place, person in enumerate(people):
-        gathered.add(Identity(person, 0.5 + place / 100, 1.0, (Neighbor(person or "x", 0.5 + place / 100),)))
-    return gathered
 
 
 def test_majority_of_near_rows_names_the_person() -> None:
@@ -130,84 +123,73 @@ def test_person_whose_rows_are_gone_is_not_named(found: list[Neighbor], min_shar
     assert named is None or decide([row for row in found if row.person != named], min_share).person != named
 
 
-def test_few_votes_are_not_enough() -> None:
-    assert evidence("ada", "ada").verdict(min_votes=3, min_share=0.5).person is None
-    assert evidence("ada", "ada", "ada").verdict(min_votes=3, min_share=0.5).person == "ada"
+def against(person: str, distance: float) -> Neighbor:
+    return Neighbor(person, distance, against=True)
 
 
-def test_unknown_votes_count() -> None:
-    assert evidence(None, None, None, "ada", "ada", "ada").verdict(3, 0.5).person is None
-    assert evidence(None, None, "ada", "ada", "ada").verdict(3, 0.5).person == "ada"
+def test_margin_to_the_second_person_is_asked_for() -> None:
+    found = seen(("one", 0.30), ("bob", 0.55), ("ada", 1.5))
+    assert vote(found, limit=1.0, k=5, enrolled=ENROLLED, min_share=0.4, min_margin=0.2).person == "one"
+    assert vote(found, limit=1.0, k=5, enrolled=ENROLLED, min_share=0.4, min_margin=0.3).person is None
 
 
-def test_verdict_tells_what_it_rests_on() -> None:
-    assert evidence("ada", None, "ada", "ada").verdict(3, 0.5) == Identity("ada", 0.5, 0.75, (Neighbor("ada", 0.53),))
+@given(neighbors, shares, st.floats(0, 4), st.floats(0, 4))
+def test_larger_margin_names_nobody_new(found: list[Neighbor], min_share: float, some: float, more: float) -> None:
+    less, more = sorted((some, more))
+    strict, loose = (
+        vote(found, limit=1.0, k=5, enrolled=ENROLLED, min_share=min_share, min_margin=margin)
+        for margin in (more, less)
+    )
+    assert strict.person in (None, loose.person)
 
 
-def test_tie_over_time_is_nobody() -> None:
-    assert evidence("ada", "bob", "ada", "bob").verdict(1, 0.1).person is None
+def test_face_nearer_to_the_counter_example_is_not_that_person() -> None:
+    found = seen(("ada", 0.5), ("ada", 0.6), ("ada", 0.7))
+    assert decide(found, k=3).person == "ada"
+    assert decide([*found, against("ada", 0.4)], k=3).person is None
+    assert decide([*found, against("ada", 0.5)], k=3).person is None
+    assert decide([*found, against("ada", 0.55)], k=3).person == "ada"
 
 
-def test_verdict_can_be_revoked() -> None:
-    gathered = evidence("ada", "ada", "ada")
-    assert gathered.verdict(3, 0.5).person == "ada"
-    for _ in range(3):
-        gathered.add(Identity(None, 1.6, 0.0))
-    assert gathered.verdict(3, 0.5).person is None
+def test_counter_example_of_one_leaves_the_others_alone() -> None:
+    found = seen(("two", 0.5), ("two", 0.6), ("one", 1.4))
+    assert decide([*found, against("bob", 0.1), against("one", 0.2)]) == Identity(
+        "two", 0.5, 1.0, (against("bob", 0.1), against("one", 0.2), *found)
+    )
 
 
-def test_votes_of_long_ago_are_forgotten() -> None:
-    gathered = evidence(*["ada"] * 5, *[None] * 4, *["bob"] * 11)
-    assert len(gathered) == 15
-    assert gathered.verdict(3, 0.5).share == pytest.approx(11 / 15)
+def test_counter_examples_take_nobodys_seat() -> None:
+    found = [
+        *seen(("ada", 0.5), ("ada", 0.6), ("ada", 0.7)),
+        *(against("bob", 0.1 + place / 100) for place in range(9)),
+    ]
+    assert decide(found, k=3) == Identity("ada", 0.5, 1.0, tuple(sorted(found, key=lambda row: row.distance)))
 
 
-def test_no_evidence_is_nobody() -> None:
-    assert Evidence().verdict(1, 0.0) == Identity(None, math.inf, 0.0)
+@given(neighbors, st.sampled_from(sorted(ENROLLED)), st.floats(0, 4), shares)
+def test_counter_example_never_helps_the_one_it_is_against(
+    found: list[Neighbor], person: str, distance: float, min_share: float
+) -> None:
+    before, after = decide(found, min_share), decide([*found, against(person, distance)], min_share)
+    if after.person == person:
+        assert before.person == person
+        assert after.share <= before.share + 1e-12
 
 
-def test_person_no_longer_enrolled_loses_the_name() -> None:
-    gathered = evidence("ada", "ada", "ada", "bob")
-    gathered.forget_others({"bob": 2})
-    assert gathered.verdict(1, 0.5).person is None
-    assert gathered.verdict(1, 0.2).person == "bob"
-
-
-@given(st.lists(verdicts, max_size=30), st.integers(1, 5), shares)
-def test_more_evidence_for_the_one_named_keeps_the_name(votes: list[Identity], least: int, min_share: float) -> None:
-    gathered = Evidence()
-    for identity in votes:
-        gathered.add(identity)
-    before = gathered.verdict(least, min_share).person
-    if before is not None:
-        gathered.add(Identity(before, 0.4, 1.0))
-        assert gathered.verdict(least, min_share).person == before
-
-
-@given(st.lists(verdicts, max_size=30), st.integers(1, 5), st.floats(0.5, 0.95))
-def test_more_evidence_for_one_never_names_another(votes: list[Identity], least: int, min_share: float) -> None:
-    gathered = Evidence()
-    for identity in votes:
-        gathered.add(identity)
-    before = gathered.verdict(least, min_share).person
-    gathered.add(Identity("ada", 0.4, 1.0))
-    assert gathered.verdict(least, min_share).person in {before, "ada", None}
-
-
-@given(st.lists(verdicts, max_size=15), st.integers(1, 5), shares)
-def test_verdict_is_what_counting_says(votes: list[Identity], least: int, min_share: float) -> None:
-    gathered = Evidence()
-    for identity in votes:
-        gathered.add(identity)
-    people = [identity.person for identity in votes]
-    enough = {
-        person
-        for person in set(people) - {None}
-        if people.count(person) >= least
-        and people.count(person) > min_share * len(people)
-        and all(people.count(person) > people.count(other) for other in set(people) - {None, person})
+@given(neighbors, st.lists(st.builds(against, st.sampled_from(sorted(ENROLLED)), st.floats(0, 4)), max_size=4), shares)
+def test_counter_examples_bar_exactly_those_they_are_nearer_for(
+    found: list[Neighbor], barring: list[Neighbor], min_share: float
+) -> None:
+    """Brute force: the same look at rows moved out of reach for whoever is barred."""
+    barred = {
+        row.person
+        for row in barring
+        if row.distance <= min((near.distance for near in found if near.person == row.person), default=math.inf)
     }
-    assert gathered.verdict(least, min_share).person == (enough.pop() if enough else None)
+    weighed = weights([*found, *barring], limit=1.0, k=5)
+    plain = weights(found, limit=1.0, k=5)
+    assert weighed == {person: weight for person, weight in plain.items() if person not in barred}
+    assert decide([*found, *barring], min_share).person not in barred
 
 
 def test_stronger_claim_keeps_the_name() -> None:

@@ -183,7 +183,7 @@ def recognizer(
         detector,
         embedder,
         judge,
-        TrackRules(min_votes=3, min_share=0.5, min_quality=0.0, confirm_s=2.0),
+        TrackRules(min_votes=3, min_quality=0.0, confirm_s=2.0),
         lambda stills: FaceTracker(confirm_hits=1),
         full_look_s=full_look_s,
         new_face_s=new_face_s,

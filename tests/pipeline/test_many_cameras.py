@@ -42,7 +42,7 @@ class Slow(FakeDetector):
 
 def recognizer(detector: FakeDetector | None = None) -> Recognizer:
     judge = Judge(FakeGallery({"Ada": 60}), {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
-    rules = TrackRules(min_votes=3, min_share=0.5, min_quality=0.0, confirm_s=2.0)
+    rules = TrackRules(min_votes=3, min_quality=0.0, confirm_s=2.0)
     return Recognizer(detector or Slow(), FakeEmbedder(), judge, rules, lambda stills: FaceTracker())
 
 

@@ -14,7 +14,7 @@ from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Image
 from tests.fakes import FakeDetector, FakeEmbedder, FakeGallery, detection, paint
 
 ADA, BOB, STRANGER = 60, 120, 180
-RULES = TrackRules(min_votes=3, min_share=0.5, min_quality=0.0, confirm_s=2.0)
+RULES = TrackRules(min_votes=3, min_quality=0.0, confirm_s=2.0)
 
 
 class World:
@@ -167,13 +167,13 @@ def test_face_that_stays_unknown_is_cut_out_ten_times_a_second(monkeypatch: pyte
 
 def test_poor_faces_do_not_keep_a_good_one_from_its_turn() -> None:
     poor = [detection(10 + 40 * i, 10, side=9) for i in range(LOOKS_A_ROUND)]
-    world = World([[*poor, detection(50, 120)]], {"Ada": ADA}, TrackRules(3, 0.5, 0.3, 2.0))
+    world = World([[*poor, detection(50, 120)]], {"Ada": ADA}, TrackRules(3, 0.3, 2.0))
     results = world.play([paint({(50, 120): ADA})] * 20)
     assert "Ada" in people_of(results[-1])
 
 
 def test_poor_faces_are_not_looked_at() -> None:
-    world = World([[detection(50, 60, side=9)]], {"Ada": ADA}, TrackRules(3, 0.5, 0.3, 2.0))
+    world = World([[detection(50, 60, side=9)]], {"Ada": ADA}, TrackRules(3, 0.3, 2.0))
     results = world.play([paint({(50, 60): ADA}, side=10)] * 20)
     assert world.embedder.batches == []
     assert people_of(results[-1]) == [None]
