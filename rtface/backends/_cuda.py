@@ -118,7 +118,7 @@ class Context:
             yield
         finally:
             # While it is current, which takes it off pycuda's stack: one that is not is released by pycuda only in the
-            # thread that retained it.
+            # thread that retained it. On the driver's own stack of this thread it stays, below whatever comes later.
             self._context.detach()
 
     def _failed(self, error: Exception) -> BackendError:

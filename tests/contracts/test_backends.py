@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 
 from rtface import registry
 from rtface.errors import BackendError, MissingLibrary
-from rtface.interfaces import Backend
+from rtface.interfaces import AsyncBackend, Backend
 from rtface.models.graph import GraphBuilder
+from tests.backends.on_card import build_on_card
+from tests.backends.simulation import simulated_gpu
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +32,30 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=registry.names("backends"))
+SIMULATED, ON_CARD = "tensorrt on a simulated card", "tensorrt on this machine's card"
+KINDS = [
+    *(name for name in registry.names("backends") if name != "tensorrt"),
+    SIMULATED,
+    pytest.param(ON_CARD, marks=pytest.mark.gpu),
+]
+
+
+@pytest.fixture(params=KINDS)
 def backend(request: pytest.FixtureRequest, graph: Path) -> Iterator[Backend]:
-    try:
-        module = registry.load("backends", request.param)
-    except MissingLibrary as error:
-        pytest.skip(str(error))
-    opened: Backend = module.open(graph, threads=1)
-    assert opened.name == request.param
-    yield opened
-    opened.close()
+    name = request.param.split()[0]
+    with simulated_gpu() if request.param == SIMULATED else nullcontext() as gpu:
+        if gpu is not None:
+            gpu.build(graph, largest=4)
+        elif request.param == ON_CARD:
+            build_on_card(graph, max_batch=4)
+        try:
+            module = registry.load("backends", name)
+        except MissingLibrary as error:
+            pytest.skip(str(error))
+        opened: Backend = module.open(graph, threads=1)
+        assert opened.name == name
+        yield opened
+        opened.close()
 
 
 def pictures(count: int) -> NDArray[np.uint8]:
@@ -105,3 +122,34 @@ def test_closed_engine_refuses_to_run_and_may_be_closed_again(backend: Backend) 
     backend.close()
     with pytest.raises(BackendError, match="closed"):
         backend.run({"faces": pictures(1)})
+
+
+def test_launched_run_is_collected_later(backend: Backend) -> None:
+    if not isinstance(backend, AsyncBackend):
+        pytest.skip(f"{backend.name} computes while its caller waits")
+    given = pictures(9)
+    expected = backend.run({"faces": given})
+    running = backend.launch({"faces": given})
+    given[:] = 0
+    for name, found in running.collect().items():
+        np.testing.assert_array_equal(found, expected[name])
+    with pytest.raises(BackendError, match="collected"):
+        running.collect()
+
+
+def test_one_run_is_under_way_at_a_time(backend: Backend) -> None:
+    if not isinstance(backend, AsyncBackend):
+        pytest.skip(f"{backend.name} computes while its caller waits")
+    running = backend.launch({"faces": pictures(2)})
+    with pytest.raises(BackendError, match="still running"):
+        backend.launch({"faces": pictures(1)})
+    assert len(running.collect()["same"]) == 2
+
+
+def test_closing_ends_a_run_under_way(backend: Backend) -> None:
+    if not isinstance(backend, AsyncBackend):
+        pytest.skip(f"{backend.name} computes while its caller waits")
+    running = backend.launch({"faces": pictures(2)})
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        running.collect()
