@@ -203,7 +203,7 @@ def verify(models: tuple[str, ...], config: Path | None, settings: tuple[str, ..
     libraries = stock.installed()
     for engine in found:
         told = stock.complaints(engine, libraries)
-        cure = f"; rtface engine build {engine.origin.model} --force makes it anew" if told else ""
+        cure = f"; {stock.command(engine)} makes it anew" if told else ""
         say(f"{engine.path.name}: {'; '.join(told) or 'whole'}{cure}")
         failed += told
     sys.exit(1 if failed else 0)

@@ -95,7 +95,7 @@ def _card_here(library: Library) -> str:
     except (BackendError, MissingLibrary) as error:
         if library.flavour is Flavour.RTX:
             raise BackendError(
-                f"{error} To build for a card elsewhere, name its compute capability: --gpu 8.6"
+                f"{str(error).rstrip('.')}. To build for a card elsewhere, name its compute capability: --gpu 8.6"
             ) from error
         raise
 

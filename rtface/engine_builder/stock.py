@@ -102,9 +102,8 @@ def complaints(engine: Stored, libraries: Libraries) -> list[str]:
     told = list(engine.stale)
     if engine.manifest and engine.bytes == engine.manifest.bytes and sha256_of(engine.path) != engine.manifest.sha256:
         told.append("it has been changed or damaged")
-    library = libraries.get(engine.key.flavour)
-    if not told and library and engine.key.capability == card_here():
-        told += _of_the_card(engine.path, library)
+    if not told and engine.key.flavour in libraries and engine.key.capability == card_here():
+        told += _of_the_card(engine)
     return told
 
 
@@ -118,10 +117,19 @@ def card_here() -> str | None:
     return str(capability)
 
 
-def _of_the_card(engine: Path, library: Library) -> list[str]:
-    with library.listening() as heard:
-        loaded = library.trt.Runtime(library.logger).deserialize_cuda_engine(engine.read_bytes())
-    return [] if loaded is not None else [f"{library.name} does not load it: {'; '.join(heard)}"]
+def _of_the_card(engine: Stored) -> list[str]:
+    try:
+        registry.load("backends", "tensorrt").open(graph_of(engine.path), flavour=engine.key.flavour).close()
+    except BackendError as error:
+        return [str(error)]
+    return []
+
+
+def command(engine: Stored) -> str:
+    """What builds an engine anew."""
+    precision = engine.origin.precision.removesuffix("-signed")  # as the command line calls it
+    card = f"--flavour {engine.key.flavour} --gpu {engine.key.capability}"
+    return f"rtface engine build {engine.origin.model} --precision {precision} {card} --force"
 
 
 def remove(engine: Stored) -> None:

@@ -19,5 +19,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if rows:
         terminalreporter.section("compiled by TensorRT for RTX, without a card")
         for row in (HEADING, *rows):
-            cells = (cell.ljust(12) if place < 3 else cell.rjust(8) for place, cell in enumerate(row))
+            cells = (cell.ljust(14) if place < 3 else cell.rjust(8) for place, cell in enumerate(row))
             terminalreporter.write_line(" ".join(cells))

@@ -66,9 +66,9 @@ class Asked:
     def run(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
         (array,) = arrays.values()
         self.shapes.add(array.shape)
-        _, height, width, _ = array.shape
+        height, width = int(array.shape[1]), int(array.shape[2])
         if "pnet" in self.name:
-            grid = (1, (height - 12) // 2 + 1, (width - 12) // 2 + 1)
+            grid: tuple[int, ...] = (1, (height - 12) // 2 + 1, (width - 12) // 2 + 1)
         else:
             grid = (1, sum((height // stride) * (width // stride) for stride in (8, 16, 32)) * 2)
         none = np.zeros(grid, np.float32)

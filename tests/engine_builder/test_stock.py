@@ -6,11 +6,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from rtface.backends._tensorrt import Library
+from rtface import registry
 from rtface.engine_builder import Engine, build, stock
 from rtface.engine_files import Flavour, manifest_of
 from rtface.errors import BackendError
@@ -32,8 +31,8 @@ def state(tmp_path: Path, libraries: stock.Libraries | None = None) -> tuple[str
     return found.stale
 
 
-def complaints(tmp_path: Path, library: Library | None = None) -> list[str]:
-    libraries = {Flavour.RTX: library or rtx()}
+def complaints(tmp_path: Path) -> list[str]:
+    libraries = {Flavour.RTX: rtx()}
     (found,) = stock.stored(tmp_path, libraries)
     return stock.complaints(found, libraries)
 
@@ -91,32 +90,27 @@ def test_other_files_are_no_engines(tmp_path: Path, engine: Engine) -> None:
     assert [found.path for found in stock.stored(tmp_path, {})] == [engine.path]
 
 
-def answering(loaded: object, *messages: str) -> Library:
-    """A simulated library whose runtime loads an engine as ``loaded`` and says these messages of it."""
-    logger: Any = SimpleNamespace(listeners=[])
-
-    class Runtime:
-        def __init__(self, logger: object) -> None:
-            pass
-
-        def deserialize_cuda_engine(self, content: bytes) -> object:
-            for told in logger.listeners:
-                told.extend(messages)
-            return loaded
-
-    return Library(Flavour.RTX, rtx().version, SimpleNamespace(Runtime=Runtime), logger)
-
-
 def test_engine_for_the_card_that_is_here_is_loaded_too(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusing = answering(None, "Serialization (it does not match)", "no engine")
+    opened: list[Path] = []
+    closed: list[Path] = []
+
+    def refuse(graph: Path, *, flavour: Flavour) -> object:
+        raise BackendError(f"{flavour} does not load the engine of {graph.name}")
+
+    def load(graph: Path, *, flavour: Flavour) -> object:
+        opened.append(graph)
+        return SimpleNamespace(close=lambda: closed.append(graph))
+
     monkeypatch.setattr(stock, "card_here", lambda: "8.6")
-    assert complaints(tmp_path, answering(object())) == []
-    wanted = f"{refusing.name} does not load it: Serialization (it does not match); no engine"
-    assert complaints(tmp_path, refusing) == [wanted]
+    monkeypatch.setattr(registry, "load", lambda kind, name: SimpleNamespace(open=load))
+    assert complaints(tmp_path) == []
+    assert opened == closed == [tmp_path / "own" / "own.onnx"]
+    monkeypatch.setattr(registry, "load", lambda kind, name: SimpleNamespace(open=refuse))
+    assert complaints(tmp_path) == ["tensorrt-rtx does not load the engine of own.onnx"]
     monkeypatch.setattr(stock, "card_here", lambda: "8.9")
-    assert complaints(tmp_path, refusing) == [], "another card's is not"
+    assert complaints(tmp_path) == [], "another card's is not"
 
 
 def test_removing_takes_the_engine_and_its_manifest(tmp_path: Path, engine: Engine) -> None:
