@@ -56,9 +56,19 @@ class Room:
         engine = self.gpu.build(graph, pictures=(32, 2048))
         content = engine.read_bytes()
         origin = Origin(graph.parent.name, graph.name.split(".")[0], "fp16", graph.parent.name, "", "")
-        library = (Flavour.TENSORRT, self.gpu.version, self.gpu.capability)
-        sizes = (1, 0.1, len(content), hashlib.sha256(content).hexdigest())
-        manifest = EngineManifest(origin, "", *library, 32, {}, *sizes)
+        manifest = EngineManifest(
+            origin=origin,
+            graph_sha256="",
+            flavour=Flavour.TENSORRT,
+            version=self.gpu.version,
+            capability=self.gpu.capability,
+            max_batch=32,
+            profile={},
+            layers=1,
+            build_seconds=0.1,
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
         manifest_of(engine).write_text(manifest.text())
 
 
