@@ -13,6 +13,8 @@ BIN := .venv/bin
 
 .venv/tested: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	-$(BIN)/python -m pip install --quiet --no-deps --target .venv/bindings/10 tensorrt-cu12-bindings==10.0.1
+	-$(BIN)/python -m pip install --quiet --no-deps --target .venv/bindings/11 tensorrt-cu13-bindings==11.4.0.106
 	touch $@
 
 run: .venv/installed
