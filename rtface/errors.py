@@ -28,6 +28,7 @@
     │   ├── UnknownPerson (LookupError)   nobody of that name is enrolled
     │   └── BadName (ValueError)          a name nobody can have
     ├── SinkError (OSError)               a result cannot be written
+    ├── RecordError (ValueError)          a decision's record is missing or cannot be read
     └── EvaluationError (ValueError)      a protocol's files do not fit together
 """
 
@@ -134,6 +135,10 @@ class BadName(GalleryError, ValueError):
 
 class SinkError(RtfaceError, OSError):
     """A result cannot be written."""
+
+
+class RecordError(RtfaceError, ValueError):
+    """A decision's record is missing or cannot be read."""
 
 
 class EvaluationError(RtfaceError, ValueError):

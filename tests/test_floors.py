@@ -10,10 +10,21 @@ import pytest
 ROOT = Path(__file__).parents[1] / "rtface"
 FLOORS = [
     ["types", "errors"],
-    ["interfaces", "registry", "config", "geometry", "engine_files"],
-    ["sources", "backends", "sinks", "overlay"],
+    ["interfaces", "registry", "config", "geometry", "engine_files", "decision_record"],
+    ["sources", "backends", "sinks", "overlay", "contact_sheet"],
     ["detectors", "embedding", "models", "tracking", "gallery"],
-    ["pipeline", "enrollment", "engine_builder", "engines", "evaluation", "training", "stills", "system", "demonstration"],
+    [
+        "pipeline",
+        "enrollment",
+        "engine_builder",
+        "engines",
+        "evaluation",
+        "training",
+        "stills",
+        "system",
+        "demonstration",
+        "portraits",
+    ],
     ["cli", "web", "__main__"],
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -28,7 +39,7 @@ ADDRESSES = {
     "sqlite3": ("gallery",),
     "click": ("cli",),
     "matplotlib": ("pipeline.plot", "evaluation"),
-    "PIL": ("sources", "overlay"),
+    "PIL": ("sources", "overlay", "contact_sheet"),
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

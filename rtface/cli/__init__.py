@@ -25,6 +25,7 @@ COMMANDS = {
     "identify": "Say who is in pictures.",
     "verify": "Say whether two pictures show the same person.",
     "gallery": "List, show, rename, remove and check enrolled people.",
+    "explain": "Show why somebody got a name, and decide again from the record.",
     "models": "List, fetch and verify the networks.",
     "engine": "Build, list, check and clear away TensorRT engines.",
     "doctor": "Check this machine and say what would serve.",

@@ -1,7 +1,7 @@
 """Events and results as JSON lines, each written the moment it is known.
 
-The same file watched twice gives the same bytes but for ``timings``: numbers are rounded, and media time is all that a
-file's lines know of time.
+The same file watched twice gives the same bytes but for ``timings`` and the events' ids: numbers are rounded, and media
+time is all that a file's lines know of time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
+from rtface.decision_record import as_json
 from rtface.errors import SinkError
 from rtface.types import Event, FrameResult, Identity, Track
 
@@ -44,8 +45,9 @@ def open(
 class EventLog:
     """One line an event.
 
-    ``{"kind", "at", "source", "track", "person", "distance", "share", "backend", "model", "gallery_revision"}``;
-    ``track`` is null for events of the source itself, ``time`` (ISO 8601, UTC) is there for live sources.
+    ``{"id", "kind", "at", "source", "track", "person", "distance", "share", "backend", "model", "gallery_revision"}``;
+    ``track`` is null for events of the source itself, ``time`` (ISO 8601, UTC) is there for live sources, and
+    ``decision``, with everything a verdict rests on (see ``decision_record``), where one was reached or withdrawn.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class EventLog:
 
     def _line(self, event: Event) -> Json:
         line: Json = {
+            "id": event.id,
             "kind": event.kind.value,
             "at": _number(event.at, 4),
             "source": event.source,
@@ -91,6 +94,8 @@ class EventLog:
         if event.source in self._live:
             moment = datetime.fromtimestamp(self._now() - self._monotonic() + event.at, UTC)
             line["time"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if event.decision is not None:
+            line["decision"] = as_json(event.decision)
         return line
 
 

@@ -38,7 +38,7 @@ def track(number: int, identity: Identity | None) -> Track:
 
 def event(kind: EventKind, identity: Identity | None = None, *, at: float = 1.23456789, source: str = "film") -> Event:
     about = 0 if kind in (EventKind.SOURCE_LOST, EventKind.SOURCE_BACK) else 7
-    return Event(kind, about, identity, at, source, "onnxruntime", "facenet:1f2e3d4c", 12)
+    return Event(kind, about, identity, at, source, "onnxruntime", "facenet:1f2e3d4c", 12, "a1-7")
 
 
 def result(

@@ -47,7 +47,7 @@ def test_events_have_the_keys_others_script_against(tmp_path: Path) -> None:
     log.write(result(events=(event(EventKind.IDENTIFIED, ADA), event(EventKind.SOURCE_LOST))))
     log.write(result())
     log.close()
-    same = {"at": 1.2346, "source": "film", "backend": "onnxruntime", "model": "facenet:1f2e3d4c"}
+    same = {"id": "a1-7", "at": 1.2346, "source": "film", "backend": "onnxruntime", "model": "facenet:1f2e3d4c"}
     assert lines(tmp_path / "e.jsonl") == [
         {**same, "kind": "identified", "track": 7, "person": "Ada", "distance": 0.6235, "share": 0.833}
         | {"gallery_revision": 12},
