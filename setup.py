@@ -13,11 +13,11 @@ class BuildWithData(build_py):
     """Packs the model catalogue and the commented settings into the wheel; a checkout reads them where they stand."""
 
     def run(self):
-        """Builds, then copies the two files beside the code."""
+        """Builds, then copies the files beside the code."""
         super().run()
         if not self.editable_mode:
-            shutil.copy(HERE / "engines" / "models.toml", Path(self.build_lib) / "rtface" / "models.toml")
-            shutil.copy(HERE / "config.toml", Path(self.build_lib) / "rtface" / "config.toml")
+            for file in ("engines/models.toml", "engines/ranges.toml", "config.toml"):
+                shutil.copy(HERE / file, Path(self.build_lib) / "rtface")
 
 
 setup(

@@ -1,6 +1,7 @@
 """models.toml as checked records: what each model is, where its weights come from, which crop it wants.
 
-The file that rtface ships is overlaid by the user's own ``<engines_dir>/models.toml``, key by key within a table.
+The file that rtface ships, with the measured ranges from ranges.toml beside it, is overlaid by the user's own
+``<engines_dir>/models.toml``, key by key within a table.
 ``engines/README.md`` explains every field.
 """
 
@@ -18,19 +19,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import ModelBroken, UnknownModel
-from rtface.models.spec import BUILDERS, CropKind, CropSpec, InputSpec, ModelSpec, Task, WeightFile, WeightSource
+from rtface.models.spec import (
+    BUILDERS,
+    CropKind,
+    CropSpec,
+    InputSpec,
+    ModelSpec,
+    Precision,
+    Task,
+    WeightFile,
+    WeightSource,
+)
 from rtface.models.table import Table
 
 __all__ = ["CropKind", "CropSpec", "InputSpec", "ModelSpec", "Task", "WeightFile", "WeightSource", "find", "load"]
 
 FILE = "models.toml"
+RANGES_FILE = "ranges.toml"
+"""The tables ``ranges`` of the shipped models, for their length."""
 
 
-def shipped_file() -> Path:
-    """The models.toml that came with rtface: the checkout's, or the one packed into the installed package."""
+def shipped_file(name: str = FILE) -> Path:
+    """The models.toml that came with rtface: the checkout's, or the one packed into the installed package.
+
+    Args:
+        name: another file that lies beside it.
+    """
     here = Path(__file__).resolve()
-    checkout = here.parents[2] / "engines" / FILE
-    return checkout if checkout.is_file() else here.parents[1] / FILE
+    checkout = here.parents[2] / "engines" / name
+    return checkout if checkout.is_file() else here.parents[1] / name
 
 
 def load(engines_dir: Path) -> dict[str, ModelSpec]:
@@ -40,7 +57,7 @@ def load(engines_dir: Path) -> dict[str, ModelSpec]:
         ModelBroken: a file or an entry of it is not as ``engines/README.md`` says.
     """
     shipped, own = shipped_file(), engines_dir / FILE
-    entries = _entries(shipped, {})
+    entries = _entries(shipped_file(RANGES_FILE), _entries(shipped, {}))
     if own.is_file() and own.resolve() != shipped.resolve():
         entries = _entries(own, entries)
     return {name: _model(Table(name, *entry)) for name, entry in entries.items()}
@@ -93,10 +110,24 @@ def _model(table: Table) -> ModelSpec:
         limits=_limits(table),
         centre=_centre(table.table("centre"), size) if table.has("centre") else None,
         ranges=_ranges(table.table("ranges")) if table.has("ranges") else {},
+        precisions=_precisions(table),
         measured=table.table("measured").rest() if table.has("measured") else {},
     )
     table.finish()
     return spec
+
+
+def _precisions(table: Table) -> tuple[Precision, ...]:
+    """Float32 always, float16 unless the table names others."""
+    if not table.has("precisions"):
+        return Precision.FP32, Precision.FP16
+    named = table.rest()["precisions"]
+    if not isinstance(named, list) or not set(map(str, named)) <= set(Precision):
+        raise table.wrong("precisions", named, f"a list of {', '.join(Precision)}")
+    found = tuple(precision for precision in Precision if precision in named or precision is Precision.FP32)
+    if not table.has("ranges") and {Precision.INT8, Precision.INT8_SIGNED} & set(found):
+        raise table.wrong("precisions", named, "ranges for 8 bits, which nobody has measured")
+    return found
 
 
 def _weight(table: Table) -> WeightFile:

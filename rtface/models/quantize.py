@@ -37,14 +37,14 @@ LARGEST_BIAS = 2**30
 """On its grid of 32 bits; leaves as much again for the sum it is added to."""
 
 _IN_BYTES = ("Conv", "Relu", "Add", "Concat", "MaxPool")
-_ONE_GRID = ("Concat", "MaxPool")
+ONE_GRID = ("Concat", "Flatten", "MaxPool")
 """Operators whose inputs and output share a grid: bytes are then copied or compared as they are."""
 
 
 def measured(model: onnx.ModelProto) -> list[str]:
     """The tensors whose ranges ``quantize`` wants, in the graph's order."""
     plan = _Plan(model.graph)
-    return [name for name in plan.on_grid if plan.maker[name].op_type not in _ONE_GRID]
+    return [name for name in plan.on_grid if plan.maker[name].op_type not in ONE_GRID]
 
 
 def quantize(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
@@ -95,8 +95,8 @@ def weight_grid(
     return whole, scale, np.rint(bias / (scale.astype(np.float64) * input_scale)).astype(np.int32)
 
 
-def round_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R, K) numbers rounded up or down so that each row keeps its sum to half a unit.
+def round_rows(values: NDArray[np.float64], *, limit: int = WEIGHT_LIMIT) -> NDArray[np.float64]:
+    """(R, K) numbers rounded up or down so that each row keeps its sum to half a unit, none beyond the limit.
 
     To the nearest first; then those of a row that were nearest to going the other way do so, as many as it takes.
     FaceNet's cosine to its float self rises by this from 0.9992 to 0.9996, as another bit would raise it.
@@ -111,7 +111,7 @@ def round_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     moved = rounded[rows]
     np.put_along_axis(moved, order, np.take_along_axis(moved, order, axis=1) - direction * turned, axis=1)
     rounded[rows] = moved
-    return np.clip(rounded, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return np.clip(rounded, -limit, limit)
 
 
 class _Plan:
@@ -151,16 +151,32 @@ def _pictures(graph: onnx.GraphProto) -> str:
 
 def _grids(plan: _Plan, ranges: Mapping[str, Range]) -> dict[str, tuple[np.float32, np.uint8]]:
     """Each tensor's grid; those that meet in a concatenation share one."""
-    groups = {name: [name] for name in plan.on_grid}
-    for name in plan.on_grid:
-        if plan.maker[name].op_type in _ONE_GRID:
-            joined = _unique(member for part in (*plan.maker[name].input, name) for member in groups[part])
+    shared = joined_ranges(plan.maker.values(), plan.on_grid, ranges)
+    return {name: unsigned_grid(*found) for name, found in shared.items()}
+
+
+def joined_ranges(
+    nodes: Iterable[onnx.NodeProto], names: Iterable[str], ranges: Mapping[str, Range]
+) -> dict[str, Range]:
+    """The range of each tensor named; tensors that are copied or compared with one another have one together.
+
+    Args:
+        nodes: in the graph's order.
+        names: tensors that are to have a grid.
+        ranges: of all that is not made of others by an operator of ``ONE_GRID``.
+    """
+    wanted = list(names)
+    groups: dict[str, list[str]] = {}
+    for node in nodes:
+        groups.setdefault(node.output[0], [node.output[0]])
+        if node.op_type in ONE_GRID:
+            joined = _unique(member for part in (*node.input, node.output[0]) for member in groups.get(part, [part]))
             groups.update(dict.fromkeys(joined, joined))
-    grids = {}
-    for name, members in groups.items():
-        known = [ranges[member] for member in members if member in ranges]
-        grids[name] = unsigned_grid(min(low for low, _ in known), max(high for _, high in known))
-    return grids
+    found = {}
+    for name in wanted:
+        known = [ranges[member] for member in groups[name] if member in ranges]
+        found[name] = min(low for low, _ in known), max(high for _, high in known)
+    return found
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -34,9 +34,6 @@ BUILDERS: dict[str, Revision] = {
 }
 """The modules of this package that make graphs. Kept here so that listing models imports none of them."""
 
-QUANTISER = 1
-"""Raised with any change of the graphs that ``quantize`` makes, so that built ones are made anew."""
-
 
 class Task(StrEnum):
     """What a model is for."""
@@ -56,6 +53,10 @@ class Precision(StrEnum):
     FP16 = "fp16"
     INT8 = "int8"
     INT8_SIGNED = "int8-signed"
+
+
+RECIPES: dict[Precision, int] = {Precision.FP32: 1, Precision.FP16: 1, Precision.INT8: 1, Precision.INT8_SIGNED: 1}
+"""How often what turns a graph into each precision has changed; raised so that built ones are made anew."""
 
 
 class CropKind(StrEnum):
@@ -136,8 +137,9 @@ class ModelSpec:
         input: for the builder ``onnx_embedder``.
         limits: {false accept rate: distance}, measured; may be empty.
         centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
-        ranges: {tensor: (lowest, highest)} of the activations, measured; empty where there is no int8 form.
-        measured: figures for people, as they stand in the file.
+        ranges: {tensor: (lowest, highest)} of the activations, measured, of all graphs of the model; may be empty.
+        precisions: what it can be had in. Embeddings of all of them may be compared: the fingerprint is the same.
+        measured: {precision: figures for people}, as they stand in the file.
     """
 
     name: str
@@ -152,12 +154,8 @@ class ModelSpec:
     limits: Mapping[float, float] = field(default_factory=dict)
     centre: NDArray[np.float32] | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16)
     measured: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def precisions(self) -> tuple[Precision, ...]:
-        """What this model can be had in. Embeddings of all of them may be compared: the fingerprint is the same."""
-        return (Precision.FP32, Precision.INT8) if self.ranges else (Precision.FP32,)
 
     @property
     def fingerprint(self) -> str:

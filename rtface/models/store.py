@@ -7,7 +7,7 @@ import importlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from rtface.errors import ConfigError, ModelUnavailable
 from rtface.models import catalogue
 from rtface.models.fetch import Fetcher, Report, silent
 from rtface.models.files import beside, sha256_of
-from rtface.models.spec import BUILDERS, QUANTISER, ModelSpec, Precision
+from rtface.models.spec import BUILDERS, RECIPES, ModelSpec, Precision
 
 if TYPE_CHECKING:
     import onnx
@@ -51,7 +51,9 @@ class Manifest:
     graphs: dict[str, BuiltGraph]
     build_seconds: float
     recipe: str = ""
-    """What besides weights and builder decided: of an int8 graph the ranges and the quantiser's revision."""
+    """What besides weights and builder decided: how the precision is made, and in 8 bits the ranges."""
+    measured: Mapping[str, object] = field(default_factory=dict)
+    """What this precision gains and costs, as models.toml has it; nothing where nobody has measured."""
 
 
 class ModelStore:
@@ -149,8 +151,8 @@ class ModelStore:
         if precision not in spec.precisions:
             able = sorted(other.name for other in self.models.values() if precision in other.precisions)
             raise ConfigError(
-                f"The model {name} is not to be had in {precision}: no activation ranges have been measured for it. "
-                f"Models that are: {', '.join(able)}. Use one of them, or --set precision=fp32."
+                f"The model {name} is not to be had in {precision}, only in {', '.join(spec.precisions)}. "
+                f"Models that are: {', '.join(able) or 'none'}. Use one of them, or --set precision=fp32."
             )
         return spec
 
@@ -220,7 +222,8 @@ class ModelStore:
             graphs[name] = BuiltGraph(path.name, hashlib.sha256(content).hexdigest(), len(content))
         seconds = round(time.perf_counter() - started, 3)
         revision, recipe = BUILDERS[spec.builder].graph, _recipe(spec, precision)
-        manifest = Manifest(spec.fingerprint, spec.builder, revision, _digests(spec), graphs, seconds, recipe)
+        measured = _measured(spec, precision)
+        manifest = Manifest(spec.fingerprint, spec.builder, revision, _digests(spec), graphs, seconds, recipe, measured)
         with beside(self._manifest_file(spec, precision)) as partial:
             partial.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
         return manifest
@@ -235,7 +238,8 @@ def _recipe(spec: ModelSpec, precision: Precision) -> str:
     """12 hex digits that change with whatever turns the float graph into this precision; nothing for float32."""
     if precision is Precision.FP32:
         return ""
-    facts = f"{QUANTISER} {sorted(spec.ranges.items())}"
+    ranges = sorted(spec.ranges.items()) if precision in (Precision.INT8, Precision.INT8_SIGNED) else []
+    facts = f"{RECIPES[precision]} {ranges}"
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -249,12 +253,36 @@ def _digests(spec: ModelSpec) -> dict[str, str]:
     return {weight.file: weight.sha256 for weight in spec.weights}
 
 
+def _measured(spec: ModelSpec, precision: Precision) -> Mapping[str, object]:
+    figures = spec.measured.get(precision, {})
+    return figures if isinstance(figures, Mapping) else {}
+
+
 def _build(spec: ModelSpec, precision: Precision, weights: Mapping[str, Path]) -> Mapping[str, onnx.ModelProto]:
-    """Runs ``build`` of the module of ``rtface.models`` that the model names, and quantises what it makes."""
+    """Runs ``build`` of the module of ``rtface.models`` that the model names, and makes its precision of the result."""
     module = importlib.import_module(f"rtface.models.{spec.builder}")
     models: Mapping[str, onnx.ModelProto] = module.build(weights, spec)
-    if precision is Precision.INT8:
-        from rtface.models.quantize import quantize
+    return {name: converted(model, spec, precision) for name, model in models.items()}
 
-        return {name: quantize(model, spec.ranges) for name, model in models.items()}
-    return models
+
+def converted(model: onnx.ModelProto, spec: ModelSpec, precision: Precision) -> onnx.ModelProto:
+    """A float32 graph of a model in another precision.
+
+    Raises:
+        ModelBroken: the ranges do not fit the graph, or it has what is not to be had in this precision.
+    """
+    match precision:
+        case Precision.FP32:
+            return model
+        case Precision.FP16:
+            from rtface.models.half import halve
+
+            return halve(model)
+        case Precision.INT8:
+            from rtface.models.quantize import quantize
+
+            return quantize(model, spec.ranges)
+        case Precision.INT8_SIGNED:
+            from rtface.models.signed import quantize_signed
+
+            return quantize_signed(model, spec.ranges)

@@ -1,11 +1,13 @@
-"""Ranges of FaceNet's activations for models.toml, and what each way of choosing them costs.
+"""Ranges of activations for ranges.toml, and what each way of choosing them costs.
 
-    python -m tests.benchmarks.calibration --shared ../shared > ranges.toml      # the table [facenet.ranges]
-    python -m tests.benchmarks.calibration --shared ../shared --compare          # a JSON line a method
+    python -m tests.benchmarks.calibration --shared ../shared --model facenet    # prints the table [facenet.ranges]
+    python -m tests.benchmarks.calibration --shared ../shared --compare          # a JSON line a method, for FaceNet
 
-The faces are those of the detection data sets that are not masked and at least 24 px wide, each as it is, mirrored,
-lit otherwise, from fewer pixels and from a worse JPEG. None of these people is in a set that recognition is measured
-on. ``--compare`` takes 95 faces of others (the folders bbt_faceapi and dlib_johns).
+Embedders are shown the faces of the detection data sets that are not masked and at least 24 px wide, each as it is,
+mirrored, lit otherwise, from fewer pixels and from a worse JPEG. None of these people is in a set that recognition is
+measured on. Detectors look at the pictures of these data sets, each as it is, mirrored and lit otherwise; what the
+second and third network of a cascade are shown is what the ones before them found. ``--compare`` takes 95 faces of
+others (the folders bbt_faceapi and dlib_johns).
 
 Sources: entropy after Migacz 2017, "8-bit inference with TensorRT"; the other methods as in Wu et al. 2020, "Integer
 quantization for deep learning inference", section 4.1.
@@ -17,7 +19,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +29,19 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from rtface import registry
 from rtface.config import load_config
 from rtface.embedding.crops import best_crop
 from rtface.evaluation.detection import LabelledPicture, read_dlib, read_voc
 from rtface.geometry import iou
-from rtface.models.quantize import Range, measured, quantize
+from rtface.models import quantize as bytes_for_cpus
+from rtface.models import signed
+from rtface.models.quantize import Range, quantize
+from rtface.models.spec import ModelSpec, Precision, Task
 from rtface.sources.images import read_picture
 from rtface.system import System
 
-MODEL = "facenet"
+COMPARED = "facenet"
 SMALLEST_PX = 24
 BINS = 4096
 BATCH = 16
@@ -108,26 +114,86 @@ def variants(crops: Crops) -> Crops:
     return np.stack(made).astype(np.uint8)
 
 
-def observe(model: onnx.ModelProto, crops: Crops) -> dict[str, Histogram]:
-    """What values the tensors to be measured take on these faces."""
-    names = measured(model)
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    for name in names:
-        exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = ort.InferenceSession(exposed.SerializeToString())
+class Watched:
+    """A graph whose activations are watched while it runs; fulfils ``interfaces.Backend``.
 
-    def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
+    Everything has to be shown to it twice: first for the ends of each tensor, then for its histogram.
+    """
+
+    name = "watched"
+
+    def __init__(self, model: onnx.ModelProto, names: list[str]) -> None:
+        exposed = onnx.ModelProto()
+        exposed.CopyFrom(model)
+        self.outputs = tuple(item.name for item in model.graph.output)
+        for name in names:
+            exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        self._session = ort.InferenceSession(exposed.SerializeToString())
+        self.inputs: Mapping[str, tuple[int | None, ...]] = {
+            item.name: tuple(side if isinstance(side, int) else None for side in item.shape)
+            for item in self._session.get_inputs()
+        }
+        self._names = names
+        self._low, self._high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+        self._counts = {name: np.zeros(BINS) for name in names}
+        self.counting = False
+
+    def run(self, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
+        """The graph's own outputs."""
+        results = self._session.run(None, dict(arrays))
+        for name, tensor in zip(self._names, results[len(self.outputs) :], strict=True):
+            if self.counting:
+                ends = self._low[name], self._high[name]
+                self._counts[name] += np.histogram(tensor[tensor != 0], BINS, ends)[0]
+            elif tensor.size:
+                self._low[name] = min(self._low[name], float(tensor.min()))
+                self._high[name] = max(self._high[name], float(tensor.max()))
+        return dict(zip(self.outputs, results, strict=False))
+
+    def close(self) -> None:
+        """Nothing to free: what was seen is still wanted."""
+
+    def seen(self) -> dict[str, Histogram]:
+        """What values the tensors took."""
+        return {name: Histogram(self._low[name], self._high[name], self._counts[name]) for name in self._names}
+
+
+def watched(spec: ModelSpec, graph: Path) -> Watched:
+    """A float32 graph, watched where its 8-bit forms want ranges."""
+    model = onnx.load(graph)
+    in_bytes = Precision.INT8 in spec.precisions
+    return Watched(model, bytes_for_cpus.measured(model) if in_bytes else signed.measured(model))
+
+
+def observe(spec: ModelSpec, graph: Path, crops: Crops) -> dict[str, Histogram]:
+    """What values an embedder's tensors take on these faces."""
+    backend = watched(spec, graph)
+    for backend.counting in (False, True):
         for start in range(0, len(crops), BATCH):
-            yield from zip(names, session.run(names, {"faces": crops[start : start + BATCH]}), strict=True)
+            backend.run({"faces": crops[start : start + BATCH]})
+    return backend.seen()
 
-    low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for name, tensor in values():
-        low[name], high[name] = min(low[name], float(tensor.min())), max(high[name], float(tensor.max()))
-    counts = {name: np.zeros(BINS) for name in names}
-    for name, tensor in values():
-        counts[name] += np.histogram(tensor[tensor != 0], BINS, (low[name], high[name]))[0]
-    return {name: Histogram(low[name], high[name], counts[name]) for name in names}
+
+def observe_looks(spec: ModelSpec, graphs: Mapping[str, Path], paths: Iterable[Path]) -> dict[str, Histogram]:
+    """What values the tensors of a detector's graphs take when it looks at these pictures."""
+    backends: list[Watched] = []
+
+    def open_backend(graph: Path) -> Watched:
+        backends.append(watched(spec, graph))
+        return backends[-1]
+
+    detector = registry.load("detectors", spec.builder).open(graphs, open_backend)
+    shown = list(paths)
+    for counting in (False, True):
+        for backend in backends:
+            backend.counting = counting
+        rng = np.random.default_rng(0)
+        for path in shown:
+            image = read_picture(path)
+            light = np.clip(image * rng.uniform(0.5, 1.5) + rng.uniform(-20, 20), 0, 255).astype(np.uint8)
+            for look in (image, np.ascontiguousarray(image[:, ::-1]), light):
+                detector.detect(look)
+    return {name: histogram for backend in backends for name, histogram in backend.seen().items()}
 
 
 def whole_range(seen: Histogram) -> Range:
@@ -216,32 +282,39 @@ def compare(model: onnx.ModelProto, seen: dict[str, Histogram], crops: Crops, ce
         print(json.dumps({"method": name, **figures}, default=float), flush=True)
 
 
+def print_ranges(spec: ModelSpec, seen: Mapping[str, Histogram]) -> None:
+    """The table for ranges.toml."""
+    print(f"[{spec.name}.ranges]")
+    for name, histogram in seen.items():
+        low, high = METHODS[SHIPPED](histogram)
+        print(f'"{name}" = [{low:.4g}, {high:.4g}]')
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--model", default=COMPARED)
     parser.add_argument("--compare", action="store_true")
     arguments = parser.parse_args()
     data = arguments.shared / "data"
-    settings = {"embedder": MODEL}
-    with (
-        tempfile.TemporaryDirectory() as place,
-        System(load_config(None, {**settings, "gallery": f"{place}/g"})) as system,
-    ):
-        crops = labelled_crops(system, pictures(data / "detection"))
-        model = onnx.load(system.models.graphs(MODEL)[MODEL])
-        seen = observe(model, variants(crops))
-        print(f"{len(crops)} faces, {5 * len(crops)} crops", file=sys.stderr)
-        if arguments.compare:
-            others = [path for name in ("bbt_faceapi", "dlib_johns") for path in sorted((data / name).glob("*/*.*"))]
-            centre = system.embedder_spec.centre
-            assert centre is not None
-            compare(model, seen, central_crops(system, others), centre)
+    with tempfile.TemporaryDirectory() as place:
+        models = {"backend": "onnxruntime", "precision": "fp32", "gallery": f"{place}/g"}
+        with System(load_config(None, models)) as system:
+            spec, graphs = system.models.spec(arguments.model), system.models.graphs(arguments.model)
+        if spec.task is Task.DETECTOR:
+            print_ranges(spec, observe_looks(spec, graphs, [one.path for one in pictures(data / "detection")]))
             return
-    print(f"[{MODEL}.ranges]")
-    for name, histogram in seen.items():
-        low, high = METHODS[SHIPPED](histogram)
-        print(f'"{name}" = [{low:.4g}, {high:.4g}]')
+        with System(load_config(None, {**models, "embedder": spec.name})) as system:
+            crops = labelled_crops(system, pictures(data / "detection"))
+            print(f"{len(crops)} faces, {5 * len(crops)} crops", file=sys.stderr)
+            seen = observe(spec, graphs[spec.name], variants(crops))
+            if not arguments.compare:
+                print_ranges(spec, seen)
+                return
+            others = [path for name in ("bbt_faceapi", "dlib_johns") for path in sorted((data / name).glob("*/*.*"))]
+            assert spec.centre is not None
+            compare(onnx.load(graphs[spec.name]), seen, central_crops(system, others), spec.centre)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from rtface.backends import onnxruntime
 from rtface.config import load_config
 from rtface.errors import ModelUnavailable
 from rtface.evaluation.detection import LabelledPicture, Quality, Verdicts, judge, quality, read_dlib, read_voc
+from rtface.interfaces import Backend
 from rtface.models import scrfd
 from rtface.models.store import ModelStore
 
@@ -89,9 +90,14 @@ def picture(path: Path) -> cv2.typing.MatLike:
     return image
 
 
-def verdicts(name: str, files: Mapping[str, Path], protocol: Protocol) -> list[Verdicts]:
+def verdicts(
+    name: str,
+    files: Mapping[str, Path],
+    protocol: Protocol,
+    open_backend: Callable[[Path], Backend] = onnxruntime.open,
+) -> list[Verdicts]:
     part = registry.load("detectors", name)
-    detector = part.open(files, onnxruntime.open, min_score=LOWEST_SCORE, min_face_px=protocol.min_face_px)
+    detector = part.open(files, open_backend, min_score=LOWEST_SCORE, min_face_px=protocol.min_face_px)
     judged = [
         judge(detector.detect(picture(labelled.path)), labelled.faces, labelled.ignored, min_px=protocol.min_px)
         for labelled in protocol.pictures
