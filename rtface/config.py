@@ -70,6 +70,7 @@ class Config(BaseModel):
 
     enroll_min_face_px: int = Field(default=48, ge=8, le=2000)
     enroll_min_quality: float = Field(default=0.4, ge=0, le=1)
+    keep_crops: bool = False
 
 
 def _file_settings(path: Path) -> dict[str, object]:

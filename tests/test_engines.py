@@ -104,5 +104,5 @@ def test_on_the_cpu_it_is_what_serves_best_there(tmp_path: Path) -> None:
 
 
 def test_detector_and_embedder_are_not_taken_for_each_other(tmp_path: Path) -> None:
-    with pytest.raises(UnknownModel, match="no detector .facenet."):
+    with pytest.raises(UnknownModel, match=r"no detector .facenet."):
         _ = engines(tmp_path, detector="facenet").detector_spec

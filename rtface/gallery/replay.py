@@ -76,13 +76,13 @@ def sources(database: Database, pictures: Collection[int]) -> dict[int, Source]:
     """What the gallery still knows of these rows; those that are gone are not there."""
     found = {}
     for picture in pictures:
-        for row in database.rows(
+        for number, name, file, added_at, against in database.rows(
             """SELECT pictures.id, name, file, added_at, against FROM pictures
             JOIN people ON people.id = pictures.person_id WHERE pictures.id = ?""",
             picture,
             types=(int, str, str, float, int),
         ):
-            found[picture] = Source(*row[:4], against=bool(row[4]))
+            found[picture] = Source(number, name, file, added_at, against=bool(against))
     return found
 
 

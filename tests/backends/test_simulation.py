@@ -16,6 +16,7 @@ from rtface.engine_files import Flavour
 from tests.backends.simulation import Misuse, SimulatedGpu, library, simulated_gpu
 from tests.backends.simulation.driver import driver_on
 from tests.backends.simulation.machine import Machine
+from tests.backends.simulation.network import DataType
 
 SIMULATED = [
     library.ICudaEngine,
@@ -25,7 +26,7 @@ SIMULATED = [
     library.TensorIOMode,
     library.ErrorCodeTRT,
     library.CudaGraphStrategy,
-    library.DataType,
+    DataType,
     library.ILogger,
 ]
 RTX_ONLY = {"IRuntimeConfig", "IRuntimeCache", "CudaGraphStrategy", "create_runtime_config", "runtime_config"}
