@@ -154,8 +154,7 @@ def _label(picture: Image, text: str, track: Track, letter: int) -> None:
 @lru_cache(maxsize=512)
 def _tag(text: str, letter: int, ground: Color, ink: Color, opacity: float) -> tuple[Image, Mask]:
     """Letters on a rounded ground: its (H, W, 3) colours and how much they cover."""
-    with _LETTERING:
-        words = _mask(text, letter)
+    words = lettering(text, letter)
     margin = letter // 3
     height, width = words.shape[0] + margin // 2, words.shape[1] + 2 * margin
     cover = np.zeros((height, width), np.uint8)
@@ -213,9 +212,10 @@ class _File:
         return np.asarray(canvas, np.uint8)
 
 
-def _mask(text: str, letter: int) -> Mask:
-    """A line of text, each piece in the first font that has its letters."""
-    return np.hstack([face.ink(piece, letter) for face, piece in _runs(text)])
+def lettering(text: str, letter: int) -> Mask:
+    """A line of text, each piece in the first font that has its letters, which are ``letter`` px high."""
+    with _LETTERING:
+        return np.hstack([face.ink(piece, letter) for face, piece in _runs(text)])
 
 
 def _runs(text: str) -> Iterator[tuple[_Typeface, str]]:

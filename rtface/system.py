@@ -167,7 +167,7 @@ class System:
         """What adds people to the gallery."""
         from rtface.enrollment import Enroller, EnrollRules
 
-        rules = EnrollRules(self.config.enroll_min_face_px, self.config.enroll_min_quality)
+        rules = EnrollRules(self.config.enroll_min_face_px, self.config.enroll_min_quality, self.config.keep_crops)
         return Enroller(self.detector, self.embedder, self.gallery, self.judge, rules)
 
     def enroll(self, name: str, pictures: str | Path | Iterable[str | Path]) -> list[PictureOutcome]:

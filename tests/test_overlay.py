@@ -103,7 +103,7 @@ def test_korean_needs_no_font_on_the_system(monkeypatch: pytest.MonkeyPatch) -> 
     overlay._typefaces.cache_clear()
     overlay._typeface.cache_clear()
     try:
-        masks = [overlay._mask(name, 20) for name in ("김민수", "김민서", "???")]
+        masks = [overlay.lettering(name, 20) for name in ("김민수", "김민서", "???")]
     finally:
         overlay._typefaces.cache_clear()
         overlay._typeface.cache_clear()
@@ -116,8 +116,8 @@ def test_without_opencvs_font_or_any_on_the_system_latin_is_still_drawn(monkeypa
     overlay._typefaces.cache_clear()
     overlay._typeface.cache_clear()
     try:
-        ada, eva = overlay._mask("Ada 0.62", 20), overlay._mask("Eva 0.62", 20)
-        korean = overlay._mask("김민수", 20)
+        ada, eva = overlay.lettering("Ada 0.62", 20), overlay.lettering("Eva 0.62", 20)
+        korean = overlay.lettering("김민수", 20)
     finally:
         overlay._typefaces.cache_clear()
         overlay._typeface.cache_clear()

@@ -13,7 +13,7 @@ from rtface.cli._shared import PATH, open_system, print_json, say, settings_opti
 from rtface.errors import PictureError
 
 if TYPE_CHECKING:
-    from rtface.enrollment import PictureOutcome
+    from rtface.enrollment import Intent, PictureOutcome
     from rtface.system import System
 
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.argument("pictures", nargs=-1, type=PATH)
 @click.option("--camera", "--source", "source", metavar="N|URI", help="Take good frames from a camera or video.")
 @click.option("--count", default=10, show_default=True, type=click.IntRange(1), help="Good frames to take.")
+@click.option("--not", "against", is_flag=True, help="Counter-examples: these faces are NOT this person.")
+@click.option("--look-alike", is_flag=True, help="Take faces that look like somebody else enrolled: twins, say.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a picture, printed once it is durable.")
 @settings_options
 def command(
@@ -29,6 +31,8 @@ def command(
     pictures: tuple[Path, ...],
     source: str | None,
     count: int,
+    against: bool,
+    look_alike: bool,
     as_json: bool,
     config: Path | None,
     settings: tuple[str, ...],
@@ -38,13 +42,23 @@ def command(
     Each picture passes a quality gate; what is refused is told with its reason. A picture is in the gallery for good
     when it is reported, and enrolling the same folder again adds only what is new.
 
+    A face that looks like somebody else who is enrolled is refused: one of the two names is wrong. With --look-alike it
+    is taken. With --not the faces are kept as counter-examples: who looks like them is not taken for NAME.
+
     With --json one line a picture: picture, accepted, reason, quality. Exit code 1 when there is not one good picture.
     """
     if bool(pictures) == (source is not None):
         raise click.UsageError("Give pictures or a folder, or --camera N, but not both: rtface enroll NAME DIR/")
+    from rtface.enrollment import Intent
+
     told: list[PictureOutcome] = []
     with open_system(config, settings) as system:
-        outcomes = _from_files(system, name, pictures) if source is None else _from_source(system, name, source, count)
+        intent = Intent(against=against, look_alike=look_alike)
+        outcomes = (
+            _from_files(system, name, pictures, intent)
+            if source is None
+            else _from_source(system, name, source, count, intent)
+        )
         try:
             for outcome in outcomes:
                 told.append(outcome)
@@ -63,7 +77,7 @@ def command(
         sys.exit(1)
 
 
-def _from_files(system: System, name: str, places: tuple[Path, ...]) -> Iterator[PictureOutcome]:
+def _from_files(system: System, name: str, places: tuple[Path, ...], intent: Intent) -> Iterator[PictureOutcome]:
     from rtface.gallery.store import person_name
     from rtface.sources.images import pictures_at
 
@@ -71,10 +85,10 @@ def _from_files(system: System, name: str, places: tuple[Path, ...]) -> Iterator
     files = pictures_at(places)
     if not files:
         raise PictureError(f"There is no picture in {places[0]}. Known kinds are JPEG, PNG, WebP, BMP and TIFF.")
-    return system.enroller().enroll(name, files)
+    return system.enroller().enroll(name, files, intent)
 
 
-def _from_source(system: System, name: str, uri: str, count: int) -> Iterator[PictureOutcome]:
+def _from_source(system: System, name: str, uri: str, count: int, intent: Intent) -> Iterator[PictureOutcome]:
     from rtface.enrollment import enroll_from_source
     from rtface.gallery.store import person_name
     from rtface.sources import open_source
@@ -83,7 +97,7 @@ def _from_source(system: System, name: str, uri: str, count: int) -> Iterator[Pi
     source = open_source(uri)
     if source.live:
         say(f"Look into the camera and turn your head a little; {count} good frames are wanted. Ctrl-C ends early.")
-    return enroll_from_source(system.enroller(), name, source, count)
+    return enroll_from_source(system.enroller(), name, source, count, intent)
 
 
 def _record(outcome: PictureOutcome) -> dict[str, object]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._shared import early_settings_options, open_system, print_json, say, settings_options
+from rtface.cli import _gallery_files, _gallery_records
+from rtface.cli._gallery import opened_gallery, person_record, picture_record, printed
+from rtface.cli._shared import PATH, early_settings_options, print_json, say, settings_options
 
 if TYPE_CHECKING:
-    from rtface.gallery.store import PersonGallery, Picture
+    from rtface.gallery.gallery import PersonGallery
+    from rtface.gallery.people import Person
+    from rtface.gallery.statistics import Statistics
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
@@ -22,61 +25,92 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON line
 @click.group("gallery")
 @early_settings_options
 def command() -> None:
-    """List, show, rename, remove and check enrolled people."""
+    """Look after enrolled people: names, notes, consent, copies, and whether all is whole."""
 
 
-@contextmanager
-def _gallery(config: Path | None, settings: tuple[str, ...]) -> Iterator[PersonGallery]:
-    with open_system(config, settings) as system, system.open_gallery() as gallery:
-        yield gallery
-
-
-def _picture(picture: Picture) -> dict[str, object]:
-    return {
-        "file": picture.file,
-        "added_at": datetime.fromtimestamp(picture.added_at).astimezone().isoformat(timespec="seconds"),
-        "quality": round(picture.quality, 3),
-        "sha256": picture.sha256,
-    }
+for also in (
+    _gallery_records.note,
+    _gallery_records.tag,
+    _gallery_records.consent,
+    _gallery_files.export,
+    _gallery_files.import_,
+):
+    command.add_command(also)
 
 
 @command.command("list")
+@click.option("--tag", "tags", multiple=True, help="Only people with this tag; repeatable, all must be there.")
 @as_json_option
 @settings_options
-def list_people(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
-    """List everybody enrolled, with the number of pictures."""
-    with _gallery(config, settings) as gallery:
-        people = gallery.people()
+def list_people(tags: tuple[str, ...], as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
+    """List everybody enrolled, with the number of pictures and the tags."""
+    with opened_gallery(config, settings) as gallery:
+        people = [person for person in gallery.people() if set(tags) <= set(person.tags)]
         for person in people:
             if as_json:
-                print_json({"name": person.name, "pictures": [_picture(p) for p in gallery.pictures(person.name)]})
+                print_json(person_record(person, gallery.pictures(person.name)))
             else:
-                click.echo(f"{person.name}\t{person.pictures}")
-    if not people:
+                click.echo(
+                    "\t".join([person.name, str(person.pictures), *([", ".join(person.tags)] * bool(person.tags))])
+                )
+    if not people and not tags:
         say("Nobody is enrolled. Add somebody: rtface enroll NAME DIR/")
 
 
 @command.command("show")
 @click.argument("name")
+@click.option("--sheet", type=PATH, metavar="FILE", help="Write the faces as one picture, FILE.jpg or FILE.png.")
 @as_json_option
 @settings_options
-def show(name: str, as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
-    """Show where NAME's rows come from: picture, when, quality."""
-    with _gallery(config, settings) as gallery:
-        pictures = [_picture(picture) for picture in gallery.pictures(name)]
+def show(name: str, sheet: Path | None, as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Show what is known of NAME and where each row comes from: when, quality, picture.
+
+    --sheet writes the faces side by side, as they were kept (setting keep_crops) or cut out of the pictures they came
+    from, where these are still there.
+    """
+    with opened_gallery(config, settings) as gallery:
+        pictures = gallery.pictures(name)
+        person = gallery.person(name)
+        if sheet is not None:
+            _write_sheet(gallery, name, sheet)
     if as_json:
-        print_json({"name": name, "pictures": pictures})
+        print_json(person_record(person, pictures))
         return
+    for line in _words(person):
+        say(line)
     for picture in pictures:
-        click.echo(f"{picture['added_at']}\t{picture['quality']}\t{picture['file']}")
+        record = picture_record(picture)
+        against = f"\tnot {person.name}" if picture.against else ""
+        click.echo(f"{record['added_at']}\t{record['quality']}\t{picture.file}{against}")
+
+
+def _words(person: Person) -> list[str]:
+    consent = person.consent
+    lines = [f"Note: {printed(person.note)}"] if person.note else []
+    lines += [f"Tags: {printed(', '.join(person.tags))}"] if person.tags else []
+    if consent is not None:
+        given, until = date.fromtimestamp(consent.given_at), f", until {consent.until}" if consent.until else ""
+        lines.append(f"Consent: given {given} for {printed(consent.purpose)}{until}")
+    return lines
+
+
+def _write_sheet(gallery: PersonGallery, name: str, file: Path) -> None:
+    from rtface.contact_sheet import encoded
+    from rtface.portraits import portrait_sheet
+
+    kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+    if file.suffix.lower() not in kinds:
+        raise click.BadParameter(f"{file.name} is no .jpg or .png", param_hint="--sheet")
+    file.write_bytes(encoded(portrait_sheet(gallery, name), kinds[file.suffix.lower()]))
+    say(f"{file} shows {name}.")
 
 
 @command.command("remove")
 @click.argument("name")
 @settings_options
 def remove(name: str, config: Path | None, settings: tuple[str, ...]) -> None:
-    """Erase NAME: every row and vector, from the database and the index."""
-    with _gallery(config, settings) as gallery:
+    """Erase NAME: every row, vector and face, from the database and the index."""
+    with opened_gallery(config, settings) as gallery:
         gallery.remove(name)
     say(f"{name} is erased.")
 
@@ -87,19 +121,82 @@ def remove(name: str, config: Path | None, settings: tuple[str, ...]) -> None:
 @settings_options
 def rename(old: str, new: str, config: Path | None, settings: tuple[str, ...]) -> None:
     """Give OLD the name NEW."""
-    with _gallery(config, settings) as gallery:
+    with opened_gallery(config, settings) as gallery:
         gallery.rename(old, new)
     say(f"{old} is now called {new}.")
 
 
-@command.command("check")
+@command.command("merge")
+@click.argument("name")
+@click.argument("into")
 @settings_options
-def check(config: Path | None, settings: tuple[str, ...]) -> None:
+def merge(name: str, into: str, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Make one person of two: all pictures of NAME become pictures of INTO, and NAME is gone.
+
+    Notes are put together, tags too, and of two consents the one that ends sooner counts.
+    """
+    with opened_gallery(config, settings) as gallery:
+        gallery.merge(name, into)
+    say(f"{name} is now {into}.")
+
+
+@command.command("expire")
+@as_json_option
+@settings_options
+def expire(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Erase everybody whose consent has ended. Every command that opens the gallery does so too."""
+    with opened_gallery(config, settings) as gallery:
+        names = gallery.expire()
+    for name in names:
+        print_json({"name": name}) if as_json else click.echo(name)
+    say(f"{len(names)} people erased.")
+
+
+@command.command("check")
+@as_json_option
+@settings_options
+def check(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
     """Check that the gallery is whole: database, vectors, and index against truth."""
-    with _gallery(config, settings) as gallery:
+    with opened_gallery(config, settings) as gallery:
         problems = gallery.check()
         rows = len(gallery)
     for problem in problems:
-        click.echo(problem)
+        print_json({"problem": problem}) if as_json else click.echo(problem)
     say(f"{rows} rows, {len(problems)} problems.")
     sys.exit(1 if problems else 0)
+
+
+@command.command("stats")
+@as_json_option
+@settings_options
+def stats(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Say how much is in the gallery, how large it is, whose consent ends soon and who looks like whom."""
+    from rtface.gallery.statistics import statistics
+
+    with opened_gallery(config, settings) as gallery:
+        found = statistics(gallery, date.today())
+    if as_json:
+        print_json(asdict(found) | {"ending_soon": [(name, end.isoformat()) for name, end in found.ending_soon]})
+        return
+    for label, value in _table(found):
+        click.echo(f"{label:<18}{value}")
+
+
+def _table(found: Statistics) -> list[tuple[str, str]]:
+    rows = [
+        ("people", f"{found.people:,}"),
+        ("pictures", f"{found.pictures:,}"),
+        ("counter-examples", f"{found.counter_examples:,}"),
+        ("faces kept", f"{found.kept_faces:,}"),
+        ("revision", f"{found.revision:,}"),
+        ("model", f"{found.model} {found.fingerprint}"),
+        ("embedding", f"{found.size} numbers, {found.form}, {found.vector_bytes:,} bytes"),
+        ("database", f"{found.database_bytes / 1e6:,.1f} MB"),
+        ("index on disk", f"{found.index_bytes / 1e6:,.1f} MB"),
+        ("no consent noted", f"{found.without_consent:,} people"),
+    ]
+    rows += [("consent ends", f"{end}  {name}") for name, end in found.ending_soon]
+    rows += [("look alike", f"{pair.distance:.2f}  {pair.first} and {pair.second}") for pair in found.look_alikes]
+    if found.looked_at < found.pictures:
+        rows.append(("", f"(look-alikes of {found.looked_at:,} of {found.pictures:,} pictures)"))
+    return rows

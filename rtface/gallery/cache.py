@@ -130,6 +130,10 @@ class GraphCache:
     def _make_spare(self) -> None:
         os.close(os.open(self._spare, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
 
+    def size(self) -> int:
+        """Bytes of both files; 0 where there are none."""
+        return sum(file.stat().st_size for file in (self.file, self.note) if file.exists())
+
     def forget(self) -> None:
         """Deletes every file that may hold a vector, also one a killed process left half-written.
 

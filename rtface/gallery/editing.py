@@ -10,7 +10,7 @@ from datetime import date
 from rtface.errors import BadName, UnknownPerson
 from rtface.gallery.database import Database
 from rtface.gallery.names import similar
-from rtface.gallery.people import UNRECORDED, Consent, Provenance
+from rtface.gallery.people import UNRECORDED, Consent, Provenance, joined, sooner_ending, words_of
 
 LOGGED = 1000
 """Changes kept for those who follow; whoever is further behind reads the whole roster again."""
@@ -136,17 +136,15 @@ class Edit:
         self._rewrite([source, into], vectors=True)
 
     def _merge_words(self, source: int, into: int) -> None:
-        rows = self._database.rows(
-            "SELECT id, note, consent_at, consent_for, consent_until FROM people WHERE id = ? OR id = ?", source, into
-        )
-        rows.sort(key=lambda row: row[0] != into)  # the one that stays first
-        note = "\n".join(row[1] for row in rows if row[1])
-        consents = [row[2:] for row in rows if row[2] is not None]
-        consent = min(consents, key=lambda consent: consent[2] or "9999", default=(None, "", None))
-        self._database.execute(
-            "UPDATE people SET note = ?, consent_at = ?, consent_for = ?, consent_until = ? WHERE id = ?",
-            *(note, *consent, into),
-        )
+        (note, consent), (more, other) = self.words(into), self.words(source)
+        self._database.execute("UPDATE people SET note = ? WHERE id = ?", joined(note, more), into)
+        sooner = sooner_ending(consent, other)
+        if sooner is not None:
+            self._set_consent(into, sooner)
+
+    def words(self, person: int) -> tuple[str, Consent | None]:
+        """A person's note and consent."""
+        return words_of(self._database, person)
 
     def note(self, person: int, text: str) -> None:
         """Puts this text in place of a person's note."""
@@ -172,14 +170,17 @@ class Edit:
     def consent(self, person: int, consent: Consent) -> None:
         """Records what a person agreed to, in place of what was recorded before."""
         before = self._database.rows("SELECT consent_for FROM people WHERE id = ?", person)
+        self._set_consent(person, consent)
+        self._log([person])
+        if before[0][0] not in ("", consent.purpose):
+            self._mark_erasing()
+
+    def _set_consent(self, person: int, consent: Consent) -> None:
         until = None if consent.until is None else consent.until.isoformat()
         self._database.execute(
             "UPDATE people SET consent_at = ?, consent_for = ?, consent_until = ? WHERE id = ?",
             *(consent.given_at, consent.purpose, until, person),
         )
-        self._log([person])
-        if before[0][0] not in ("", consent.purpose):
-            self._mark_erasing()
 
     def expire(self, today: date) -> list[str]:
         """Erases everybody whose consent has ended before this day; gives their names."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Protocol
 
 import numpy as np
 
@@ -24,39 +23,6 @@ log = logging.getLogger(__name__)
 ROWS_AT_ONCE = {"exact": 4096, "hnsw": 16}
 """New rows one ``follow`` of a running program takes into its index: some 20 ms, so that no picture waits for an import
 of thousands."""
-
-
-class Searcher(Protocol):
-    """Answers who is near, as of one revision of the database."""
-
-    revision: int
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Rows that speak for each person."""
-
-    def __len__(self) -> int:
-        """Rows of all people."""
-
-    def follow(self, *, at_once: bool = True) -> bool:
-        """Takes in what has changed; True when something had. Not ``at_once``: part of very many new rows, the rest at
-        the next calls; every change up to ``revision`` is in."""
-
-    def search(self, queries: Rows, k: int) -> list[list[Neighbor]]:
-        """For each of N unit rows its at most k nearest rows, nearest first, counter-examples among them."""
-
-    def problems(self) -> list[str]:
-        """Where it differs from the database, a sentence each."""
-
-    def forget_saved(self) -> None:
-        """Deletes every file of its own that may hold a vector.
-
-        Raises:
-            OSError: one cannot be deleted.
-        """
-
-    def save(self) -> None:
-        """Keeps what it has built for next time, if it can."""
 
 
 class GalleryMemory:
@@ -267,6 +233,10 @@ class GalleryMemory:
     def forget_saved(self) -> None:
         """See ``Searcher``."""
         self._cache.forget()
+
+    def saved_bytes(self) -> int:
+        """See ``Searcher``."""
+        return self._cache.size()
 
     def save(self) -> None:
         """See ``Searcher``. What cannot be written is built again next time."""

@@ -35,6 +35,19 @@ def person_name(text: str) -> str:
     return name
 
 
+def tag_name(text: str) -> str:
+    """A tag as the gallery keeps it.
+
+    Raises:
+        BadName: as for a name.
+    """
+    tag = normalised(text)
+    reason = _objection(tag)
+    if reason:
+        raise BadName(f"No tag can be {_shortened(tag)!r}: {reason}.")
+    return tag
+
+
 def _objection(name: str) -> str | None:
     if not any(unicodedata.category(character)[0] in "LNPS" for character in name):
         return "a name needs at least one visible character"

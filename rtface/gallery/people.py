@@ -100,22 +100,24 @@ class Picture:
     revision: int = 0
 
 
-def everybody(database: Database) -> list[Person]:
-    """All people, by name."""
+def people_in(database: Database, name: str | None = None) -> list[Person]:
+    """All people by name, or the one of this name."""
+    which, values = ("", ()) if name is None else ("WHERE name = ?", (name,))
     tags: dict[int, list[str]] = defaultdict(list)
     for person, tag in database.rows("SELECT person_id, tag FROM tags", types=(int, str)):
         tags[person].append(tag)
     rows = database.rows(
-        """SELECT people.id, name, count(pictures.id), coalesce(sum(against), 0), people.created_at, note, consent_for
-        FROM people LEFT JOIN pictures ON pictures.person_id = people.id
-        GROUP BY people.id, name, people.created_at, note, consent_for""",
-        types=(int, str, int, int, float, str, str),
+        f"""SELECT people.id, name, count(pictures.id), coalesce(sum(against), 0), people.created_at, note
+        FROM people LEFT JOIN pictures ON pictures.person_id = people.id {which}
+        GROUP BY people.id, name, people.created_at, note""",
+        *values,
+        types=(int, str, int, int, float, str),
     )
     consents = _consents(database)
     return sorted(
         (
             Person(name, count - against, at, against, note, tuple(sorted(tags[person])), consents.get(person))
-            for person, name, count, against, at, note, _ in rows
+            for person, name, count, against, at, note in rows
         ),
         key=lambda person: person.name,
     )
@@ -126,11 +128,33 @@ def _consents(database: Database) -> dict[int, Consent]:
         "SELECT id, consent_at, consent_for, coalesce(consent_until, '') FROM people WHERE consent_at IS NOT NULL",
         types=(int, float, str, str),
     )
-    return {person: Consent(at, purpose, day(until) if until else None) for person, at, purpose, until in rows}
+    return {person: Consent(at, purpose, _day(until) if until else None) for person, at, purpose, until in rows}
 
 
-def day(text: str) -> date | None:
-    """A date out of the database; None for what a damaged one may hold, so that nobody is kept for longer by it."""
+def words_of(database: Database, person: int) -> tuple[str, Consent | None]:
+    """The note and the consent of the person of this id."""
+    rows = database.rows(
+        "SELECT note, coalesce(consent_at, -1.0), consent_for, coalesce(consent_until, '') FROM people WHERE id = ?",
+        person,
+        types=(str, float, str, str),
+    )
+    note, at, purpose, until = rows[0]
+    return note, None if at < 0 else Consent(at, purpose, _day(until) if until else None)
+
+
+def sooner_ending(one: Consent | None, other: Consent | None) -> Consent | None:
+    """The one of two consents that ends sooner, the first where they end together; one that ends before none."""
+    recorded = [consent for consent in (one, other) if consent is not None]
+    return min(recorded, key=lambda consent: consent.until or date.max, default=None)
+
+
+def joined(note: str, more: str) -> str:
+    """Two notes as one."""
+    return "\n".join(text for text in (note, more) if text)
+
+
+def _day(text: str) -> date:
+    """A date out of the database; long ago for what a damaged one may hold, so that it keeps nobody for longer."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -168,6 +192,16 @@ def crops_of(database: Database, name: str) -> dict[str, bytes]:
             types=(str, bytes),
         )
     )
+
+
+def vectors_of(database: Database, name: str) -> list[object]:
+    """What is kept as the vectors of a person, in the order of ``pictures_of``."""
+    rows = database.rows(
+        """SELECT vector FROM embeddings JOIN pictures ON pictures.id = picture_id
+        JOIN people ON people.id = person_id WHERE name = ? ORDER BY picture_id""",
+        name,
+    )
+    return [vector for (vector,) in rows]
 
 
 def stored_vectors(database: Database, after: int, until: int) -> Iterator[list[tuple[int, object]]]:

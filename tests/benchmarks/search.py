@@ -1,0 +1,274 @@
+"""How fast and how right galleries of a thousand to a million people are searched: exact, hnswlib, usearch, faiss.
+
+    python tests/benchmarks/search.py --shared ../shared --out DIR [--rows 1000 10000] [--sizes 512 128]
+        [--libraries exact hnswlib] [--links 16] [--people real|noise] [--lock FILE] [--table]
+
+The people are made up, in the likeness of FaceNet's (512 numbers) and SFace's (128) embeddings of LFW; see
+``people.py``. One gallery row a person; asked are second pictures of 1,000 of them (``known``) and 1,000 strangers.
+Built on all cores, asked on one. A JSON line for each case goes to DIR/search.jsonl as soon as it is measured, and a
+case that is there already is not measured again; graphs are kept in DIR with ``--keep``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""For numpy's products; the graphs are told their threads."""
+MODELS = {512: "facenet", 128: "sface"}
+ASKED = 1000
+BATCH = 8
+K = 5
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)
+ENOUGH = 0.9995
+"""Recall beyond which no wider search is measured."""
+
+
+def main() -> None:
+    """Measures what is asked for and not yet there, each case in a process of its own."""
+    options = _options()
+    if options.table:
+        print(table(read(options.out)))
+    elif options.one:
+        library, size, rows, links = options.one.split(",")
+        measure(options, library, int(size), int(rows), int(links))
+    else:
+        for case in cases(options):
+            if not any(_case(line) == case for line in read(options.out)):
+                words = [*sys.argv[1:], "--one", ",".join(map(str, case[1:]))]
+                subprocess.run([sys.executable, __file__, *words], check=False, env=os.environ | ONE_THREAD)
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[Any, ...]]:
+    """People, library, size, rows, links: the small ones first."""
+    for rows in options.rows:
+        for size in options.sizes:
+            for library in options.libraries:
+                for links in [0] if library == "exact" else options.links:
+                    yield options.people, library, size, rows, links
+
+
+def measure(options: argparse.Namespace, library: str, size: int, rows: int, links: int) -> None:
+    """Builds one index, asks it, and writes its lines."""
+    import numpy as np
+
+    from tests.benchmarks.nearest import LIBRARIES
+    from tests.benchmarks.people import fitted, noise, real
+
+    people = noise(size) if options.people == "noise" else fitted(*real(embedded(options, size)))
+    queries = np.stack([people.queries(rows, ASKED), people.strangers(ASKED)], axis=1).reshape(-1, size)  # in turn
+    truth = nearest(options.out / f"truth-{options.people}-{size}-{rows}.npz", people, rows, queries)
+    before = resident_mb()
+    index = LIBRARIES[library](size, rows, links)
+    drawing = [0.0]
+    with locked(options.lock, fcntl.LOCK_SH):
+        start = time.perf_counter()
+        index.build(_timed(people.gallery(rows), drawing), os.cpu_count() or 1)
+        build_s = time.perf_counter() - start - drawing[0]
+    base = {
+        "people": options.people,
+        "library": library,
+        "size": size,
+        "rows": rows,
+        "links": links,
+        "build_s": round(build_s, 2),
+        "memory_mb": round(resident_mb() - before),
+    }
+    base |= kept(options, index, f"{options.people}-{library}-{size}-{rows}-{links}")
+    for effort in (0,) if library == "exact" else EFFORTS:
+        line = base | {"ef": effort} | asked(options, index, effort, queries, truth)
+        with (options.out / "search.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+        if min(line["known_recall1"], line["stranger_recall1"]) >= ENOUGH:
+            break
+
+
+def kept(options: argparse.Namespace, index: Any, name: str) -> dict[str, float]:
+    """Seconds and megabytes of its file, read back from the page cache."""
+    file = options.out / f"{name}.index.npy"
+    start = time.perf_counter()
+    index.save(file)
+    saved = time.perf_counter()
+    megabytes = file.stat().st_size / 1e6
+    index.load(file)
+    loaded = time.perf_counter()
+    if not options.keep:
+        file.unlink()
+    return {"file_mb": round(megabytes), "save_s": round(saved - start, 2), "load_s": round(loaded - saved, 2)}
+
+
+def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, truth: Any) -> dict[str, float]:
+    """Recall of known people and of strangers, and times on one core."""
+    import numpy as np
+
+    index.aim(effort)
+    with locked(options.lock, fcntl.LOCK_EX):
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(cores)})
+        try:
+            for query in queries[:100]:
+                index.search(query[None], K)
+            ones, found = _times(index, queries, 1, 20.0)
+            batches, _ = _times(index, queries, BATCH, 10.0)
+        finally:
+            os.sched_setaffinity(0, cores)
+    wanted = truth[: len(found)]
+    hits = (found[:, :, None] == wanted[:, None, :]).any(axis=1)
+    known = np.arange(len(found)) % 2 == 0
+    return {
+        "p50_ms": round(float(np.percentile(ones, 50)), 3),
+        "p95_ms": round(float(np.percentile(ones, 95)), 3),
+        "batch_p50_ms": round(float(np.percentile(batches, 50)), 3),
+        "batch_p95_ms": round(float(np.percentile(batches, 95)), 3),
+        "known_recall1": round(float((found[known, 0] == wanted[known, 0]).mean()), 4),
+        "known_recall5": round(float(hits[known].mean()), 4),
+        "stranger_recall1": round(float((found[~known, 0] == wanted[~known, 0]).mean()), 4),
+        "stranger_recall5": round(float(hits[~known].mean()), 4),
+        "asked": len(found),
+    }
+
+
+def _times(index: Any, queries: Any, batch: int, most_s: float) -> tuple[list[float], Any]:
+    """Milliseconds a search, and what was found; not much longer than ``most_s`` in all."""
+    import numpy as np
+
+    times, found, until = [], [], time.perf_counter() + most_s
+    for first in range(0, len(queries), batch):
+        start = time.perf_counter()
+        labels, _ = index.search(queries[first : first + batch], K)
+        times.append(1e3 * (time.perf_counter() - start))
+        found.append(labels)
+        if time.perf_counter() > until and first >= 10 * batch:
+            break
+    return times, np.concatenate(found)
+
+
+def nearest(file: Path, people: Any, rows: int, queries: Any) -> Any:
+    """(N, K) labels by comparing with every row; kept in a file."""
+    import numpy as np
+
+    if file.exists():
+        with np.load(file) as known:
+            return known["labels"]
+    labels = np.empty((len(queries), 0), np.int64)
+    cosines = np.empty((len(queries), 0), np.float32)
+    for start, block in people.gallery(rows):
+        product = queries @ block.T
+        best = np.argpartition(-product, K - 1, axis=1)[:, :K]
+        labels = np.concatenate([labels, best + start], axis=1)
+        cosines = np.concatenate([cosines, np.take_along_axis(product, best, axis=1)], axis=1)
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :K]
+        labels, cosines = np.take_along_axis(labels, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    np.savez(file, labels=labels, cosines=cosines)
+    return labels
+
+
+def embedded(options: argparse.Namespace, size: int) -> Path:
+    """A file of LFW's embeddings by the model of this size; made when it is not there."""
+    import numpy as np
+
+    from rtface.config import load_config
+    from rtface.evaluation.lfw import embed_pictures
+    from rtface.sources.images import read_picture
+    from rtface.system import System
+
+    file: Path = options.out / f"{MODELS[size]}.npz"
+    if not file.exists():
+        pictures = sorted((options.shared / "data" / "lfw").glob("*/*.jpg"))
+        with System(load_config(None, {"embedder": MODELS[size]})) as system:
+            found = embed_pictures(
+                pictures, system.detector, system.embedder, read_picture=read_picture, report=lambda *_: None
+            )
+        known = {picture: row for picture, row in found.items() if row is not None}
+        np.savez(file, vectors=np.stack(list(known.values())), people=[picture.parent.name for picture in known])
+    return file
+
+
+@contextmanager
+def locked(file: Path | None, kind: int) -> Iterator[None]:
+    """Holds a lock that other work on this machine takes too, shared for work and exclusive for timing."""
+    if file is None:
+        yield
+        return
+    with file.open() as stream:
+        fcntl.flock(stream, kind)
+        yield
+
+
+def _timed(blocks: Iterator[Any], seconds: list[float]) -> Iterator[Any]:
+    """The blocks; adds to ``seconds[0]`` how long drawing them takes, which is no part of building."""
+    while True:
+        start = time.perf_counter()
+        block = next(blocks, None)
+        seconds[0] += time.perf_counter() - start
+        if block is None:
+            return
+        yield block
+
+
+def resident_mb() -> float:
+    """Of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    """Lines measured so far."""
+    file = out / "search.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _case(line: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(line[key] for key in ("people", "library", "size", "rows", "links"))
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Markdown: each index at the narrowest search that finds 99.9 % of known people, or else at its widest."""
+    out = [
+        "| people | numbers | rows | index | M | ef | build s | MB | load s | p50 ms | p95 ms | 8 at once p50 ms | "
+        "known recall@1 | @5 | strangers recall@1 | @5 |",
+        "|---" * 16 + "|",
+    ]
+    for case in sorted({_case(line) for line in lines}, key=lambda one: (one[0], -one[2], one[3], one[1], one[4])):
+        own = [line for line in lines if _case(line) == case]
+        line = next((line for line in own if line["known_recall1"] >= 0.999), own[-1])
+        out.append(
+            f"| {line['people']} | {line['size']} | {line['rows']:,} | {line['library']} | {line['links'] or ''} | "
+            f"{line['ef'] or ''} | {line['build_s']:.0f} | {line['memory_mb']} | {line['load_s']:.1f} | "
+            f"{line['p50_ms']:.2f} | {line['p95_ms']:.2f} | {line['batch_p50_ms']:.2f} | {line['known_recall1']:.4f} | "
+            f"{line['known_recall5']:.4f} | {line['stranger_recall1']:.4f} | {line['stranger_recall5']:.4f} |"
+        )
+    return "\n".join(out)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 128], choices=list(MODELS))
+    parser.add_argument("--libraries", nargs="+", default=["exact", "hnswlib", "usearch", "faiss"])
+    parser.add_argument("--links", type=int, nargs="+", default=[16], help="M of the graphs")
+    parser.add_argument("--people", choices=["real", "noise"], default="real")
+    parser.add_argument("--lock", type=Path, help="a lock file that other work on this machine holds")
+    parser.add_argument("--keep", action="store_true", help="keep the graphs")
+    parser.add_argument("--table", action="store_true", help="only print what was measured")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
