@@ -154,7 +154,7 @@ class GalleryMemory:
             self._digest.update(labels, rows)
 
     def _vectors(self, labels: Labels) -> Rows:
-        """(N, D) unit rows under these labels, which ascend.
+        """(N, d) unit rows under these labels, which ascend.
 
         Raises:
             GalleryBroken: one is missing, or not a unit vector.
@@ -214,7 +214,7 @@ class GalleryMemory:
 
     def search(self, queries: Rows, k: int) -> list[list[Neighbor]]:
         """See ``Searcher``."""
-        labels, distances = self.index.search(queries, k)
+        labels, distances = self.index.search(self._form.project(queries), k)
         return [
             [
                 Neighbor(name, distance, against, label)

@@ -53,7 +53,7 @@ def open_gallery(
         owner = GalleryModel(model, fingerprint, size)
         owner.refuse_others(database)
         form = owner.form(database)
-        cache = GraphCache(path, fingerprint, size)
+        cache = GraphCache(path, fingerprint, form.size)
         searcher = GalleryMemory(database, cache, form, index, lambda: date.fromtimestamp(clock()))
         connect = partial(open_database, path, create=False, patience=patience)
         return PersonGallery(database, owner, form, searcher, clock=clock, connect=connect)

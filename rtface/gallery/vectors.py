@@ -17,17 +17,24 @@ NORM_TOLERANCE = 1e-3
 
 
 class VectorForm(Protocol):
-    """One way to keep embeddings. ``size`` is D, the numbers in a row, ``stored_bytes`` what one takes on disk."""
+    """One way to keep embeddings: d numbers a row of the model's D.
+
+    ``size`` is d, ``stored_bytes`` what a row takes on disk.
+    """
 
     name: str
     size: int
     stored_bytes: int
 
+    def project(self, rows: Rows) -> Rows:
+        """(N, d) float32 unit rows that may be compared with decoded ones, of (N, D) unit rows; decoded ones stay as
+        they are."""
+
     def encode(self, rows: Rows) -> list[bytes]:
-        """What is kept of (N, D) float32 unit rows."""
+        """What is kept of (N, D) float32 unit rows; of decoded ones exactly what they were decoded from."""
 
     def decode(self, stored: Sequence[bytes]) -> Rows:
-        """(N, D) float32 rows of what is kept; the caller has asked ``is_stored``, and looks at the norms."""
+        """(N, d) float32 rows of what is kept; the caller has asked ``is_stored``, and looks at the norms."""
 
     def is_stored(self, value: object) -> TypeGuard[bytes]:
         """Whether a value of the database can be a row of this form; in a damaged one it can be anything."""
@@ -42,6 +49,10 @@ class Float32:
         """Args: ``size`` is D."""
         self.size = size
         self.stored_bytes = 4 * size
+
+    def project(self, rows: Rows) -> Rows:
+        """See ``VectorForm``."""
+        return rows
 
     def encode(self, rows: Rows) -> list[bytes]:
         """See ``VectorForm``."""
