@@ -8,9 +8,15 @@ their own too, of which nothing is assumed (Jeffreys' prior, Beta(1/2, 1/2)). Th
 the votes are for the second than for the first: the ratio of two beta-binomial probabilities.
 
 Under the first this ratio is a martingale, whatever the order of the votes, so the chance that it *ever* reaches 1 / a
-is at most a (Ville's inequality): looking again and again does not wear the bound down. The assumed correlation is
-no delicate matter: for every one from 0 to 1 the chance within a window stays below the default a = 4 f, as
-tests/gallery/test_evidence.py works out; docs/calibration.md has the correlation measured on films.
+is at most a (Ville's inequality): looking again and again does not wear the bound down.
+
+How strangers really resemble people nobody knows, so the promise must not hang on the Beta. It does not: whatever the
+distribution of p, the chance of a name is the mean of r(p), r being the chance that looks which vote with chance p
+reach a name at any moment, and r(p) <= c p makes that at most c f (de Finetti: looks whose order tells nothing are
+such a mixture). c is 1.9 for the looks of one window and 3.2 for half a minute, worked out exactly in
+tests/gallery/test_evidence.py. Looks that come near somebody by spells are no such mixture. Then only this is certain:
+a name takes three votes in one window, so a window's chance is at most 15 f / 3 = 5 f. Of a face followed for minutes
+nothing is promised for all of them together; a name wrongly given is withdrawn as looks speak against it.
 
 Sources: Wald 1945 (sequential tests); Ville 1939; Skellam 1948 (beta-binomial counts); Howard et al. 2021 (mixtures).
 """
@@ -27,12 +33,13 @@ from rtface.gallery.voting import settle, vote, weights
 from rtface.types import Ballot, Claim, Decision, Identity, Neighbor, Rules
 
 WINDOW = 15
-"""Looks a track is judged by: one a frame at first and then one in two seconds, so about half a minute. What the test
-promises, it promises for such a window."""
+"""Looks a track is judged by. One without a name is looked at in every frame at first and then twice a second, one with
+a name every other second: about five seconds and half a minute (``pipeline.memory``)."""
+FOLLOWED = 65
+"""Looks at a face without a name in half a minute, which is what ``false_name_rate`` is promised for."""
 AUTO_RATE = 4.0
-"""A stranger's rate of a name while followed, in rates of one look, where the settings leave it open. The least whole
-number that holds for every correlation of looks: at one half, 15 looks have 3.3 times the chance of one to give a
-vote at all (1 + 1/2 + ... + 1/15)."""
+"""A stranger's rate of a name while followed, in rates of one look, where the settings leave it open: the least whole
+number that holds for ``FOLLOWED`` looks however strangers' resemblances are distributed."""
 
 
 def ballot(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rtface.errors import ConfigError
 from rtface.gallery.evidence import (
     AUTO_RATE,
+    FOLLOWED,
     WINDOW,
     Evidence,
     ballot,
@@ -117,6 +118,44 @@ def test_stranger_gets_a_name_no_more_often_than_promised_however_looks_are_corr
     chances = [chance_of_a_name(float(correlation), rate) for correlation in np.linspace(0, 1, 51)]
     assert max(chances) <= AUTO_RATE * rate
     assert max(chances) >= rate, "a bound that nothing comes near is no bound"
+
+
+def reached(chance: float, looks: int, rules: Rules) -> float:
+    """How often looks that each vote with this chance give a name at any moment, exactly, window by window."""
+    needed = [
+        next(v for v in range(WINDOW + 2) if v > seen or (v >= rules.min_votes and suffices(v, seen, rules)))
+        for seen in range(1, WINDOW + 1)
+    ]
+    votes = np.array([bits.bit_count() for bits in range(2**WINDOW)])
+    unnamed, named_by_now = np.zeros(2**WINDOW), 0.0
+    unnamed[0] = 1.0
+    for seen in range(1, looks + 1):
+        before = unnamed.reshape(2, -1).sum(axis=0)  # the oldest of the window is forgotten
+        unnamed = np.stack(((1 - chance) * before, chance * before), axis=1).ravel()
+        enough = votes >= needed[min(seen, WINDOW) - 1]
+        named_by_now += unnamed[enough].sum()
+        unnamed[enough] = 0
+    return float(named_by_now)
+
+
+def suffices(votes: int, looks: int, rules: Rules) -> bool:
+    return evidence_for(votes, looks, rules.false_identification_rate) >= needed_evidence(rules)
+
+
+@pytest.mark.parametrize("rate", [0.0001, 0.001, 0.01])
+def test_promise_holds_however_resemblances_are_distributed(rate: float) -> None:
+    """The chance of a name is the mean of ``reached`` over strangers, so at most this many times the mean chance."""
+    rules = Rules(5, 0.4, 0.0, 3, rate, AUTO_RATE * rate)
+    chances = np.linspace(0.02, 1, 50)
+    for looks, most in ((WINDOW, 1.9), (FOLLOWED, 3.3)):
+        worst = max(reached(float(chance), looks, rules) / chance for chance in chances)
+        assert most - 0.2 < worst < most
+    assert most < AUTO_RATE
+
+
+def test_looks_that_all_vote_alike_are_named_as_often_as_one() -> None:
+    assert reached(1.0, WINDOW, RULES) == pytest.approx(1)
+    assert reached(0.0, FOLLOWED, RULES) == 0
 
 
 @pytest.mark.parametrize("votes", [1, 2])
