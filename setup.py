@@ -47,9 +47,20 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "encryption": ["cryptography>=41"],
+        "keyring": ["cryptography>=41", "keyring>=24"],
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
         "rtx": ["tensorrt-rtx>=1.2"],
         "plot": ["matplotlib>=3.8"],
-        "test": ["hypothesis>=6", "matplotlib>=3.8", "mypy>=1.10", "pytest>=8", "ruff>=0.6", "tensorrt-rtx>=1.2"],
+        "train": ["tensorboard>=2.15", "torch>=2.4"],
+        "test": [
+            "cryptography>=41",
+            "hypothesis>=6",
+            "matplotlib>=3.8",
+            "mypy>=1.10",
+            "pytest>=8",
+            "ruff>=0.6",
+            "tensorrt-rtx>=1.2",
+        ],
     },
 )

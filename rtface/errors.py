@@ -23,13 +23,18 @@
     ├── PictureError (ValueError)         a still that cannot be read as a picture
     ├── GalleryError
     │   ├── GalleryUnavailable (OSError)  missing, locked, read-only, disk full
+    │   │   ├── GalleryLost               its server cannot be reached
+    │   │   └── KeyRefused                no key, a wrong one, or one for a gallery that has none
     │   ├── GalleryBroken (ValueError)    not a gallery, corrupt, or of a newer version
     │   ├── GalleryMismatch (ValueError)  made with another model
     │   ├── UnknownPerson (LookupError)   nobody of that name is enrolled
     │   └── BadName (ValueError)          a name nobody can have
     ├── SinkError (OSError)               a result cannot be written
     ├── RecordError (ValueError)          a decision's record is missing or cannot be read
-    └── EvaluationError (ValueError)      a protocol's files do not fit together
+    ├── EvaluationError (ValueError)      a protocol's files do not fit together
+    └── TrainingError (RuntimeError)      a network cannot be trained with this
+        ├── TrainingCollapsed             all faces have become one point
+        └── CheckpointBroken (ValueError) a checkpoint cannot be read or is of another run
 """
 
 
@@ -117,6 +122,14 @@ class GalleryUnavailable(GalleryError, OSError):
     """Missing, locked, read-only, or the disk is full."""
 
 
+class GalleryLost(GalleryUnavailable):
+    """Its server cannot be reached; it may be back in a moment."""
+
+
+class KeyRefused(GalleryUnavailable):
+    """No key, a wrong one, or one for a gallery that has none."""
+
+
 class GalleryBroken(GalleryError, ValueError):
     """Not a gallery, corrupt, or of a newer version."""
 
@@ -143,3 +156,15 @@ class RecordError(RtfaceError, ValueError):
 
 class EvaluationError(RtfaceError, ValueError):
     """A protocol's files do not fit together."""
+
+
+class TrainingError(RtfaceError, RuntimeError):
+    """A network cannot be trained with these pictures or settings."""
+
+
+class TrainingCollapsed(TrainingError):
+    """All faces have become one point, or no number at all."""
+
+
+class CheckpointBroken(TrainingError, ValueError):
+    """A checkpoint cannot be read, or is of another run."""

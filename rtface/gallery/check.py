@@ -64,10 +64,13 @@ def _of_the_vectors(database: Database, form: VectorForm) -> list[str]:
         if not batch:
             break
         after = batch[-1][0]
-        good = [row for row in batch if form.is_stored(row[1])]
+        opened = [(row, database.sealer.opened(value, "vector", row), name) for row, value, name in batch]
+        good = [(row, value, name) for row, value, name in opened if form.is_stored(value)]
         problems += [
-            f"{name}: the embedding of row {row} has not {form.size} numbers"
-            for row, value, name in batch
+            f"{name}: the embedding of row {row} was not sealed for this row; remove and enrol again"
+            if value is None
+            else f"{name}: the embedding of row {row} has not {form.size} numbers"
+            for row, value, name in opened
             if not form.is_stored(value)
         ]
         units = are_units(form.decode([value for _, value, _ in good]))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rtface.errors import GalleryBroken
+from rtface.gallery.sealing import Sealer
 
 Value = str | int | float | bytes | None
 
@@ -21,10 +22,13 @@ class Database(Protocol):
     """One connection to a gallery's database, used by the thread that opened it.
 
     ``place`` says where it is, for sentences; no password is in it. ``writable`` tells whether it can be changed.
+    ``sealer`` stands between it and whoever reads or writes vectors and faces, and was made by ``rekeying.adopt_key``
+    when the connection was opened.
     """
 
     place: str
     writable: bool
+    sealer: Sealer
 
     def rows(self, sql: str, *values: Value, types: tuple[type, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement; outside ``reading`` and ``writing`` no lock is held afterwards.
@@ -46,13 +50,18 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[None]:
         """Queries inside see one state of the gallery, whatever others write meanwhile. Keep it short: traces of what
-        others remove cannot be erased before it ends."""
+        others remove cannot be erased before it ends.
+
+        Raises:
+            KeyRefused: the gallery's key is no longer the one it was opened with, see ``rekeying.refuse_new_key``.
+        """
 
     def writing(self) -> AbstractContextManager[None]:
         """A transaction nobody else can write beside; durable when it ends, undone by any error.
 
         Raises:
             GalleryUnavailable: read-only, locked for longer than the patience, or the disk is full.
+            KeyRefused: as for ``reading``.
         """
 
     def erase_traces(self) -> None:

@@ -94,9 +94,11 @@ class Edit:
         if not added:
             return False
         picture = added[0][0]
-        self._database.execute("INSERT INTO embeddings (picture_id, vector) VALUES (?, ?)", picture, row.vector)
+        vector = self._database.sealer.seal(row.vector, "vector", picture)
+        self._database.execute("INSERT INTO embeddings (picture_id, vector) VALUES (?, ?)", picture, vector)
         if row.crop is not None:
-            self._database.execute("INSERT INTO crops (picture_id, jpeg) VALUES (?, ?)", picture, row.crop)
+            crop = self._database.sealer.seal(row.crop, "crop", picture)
+            self._database.execute("INSERT INTO crops (picture_id, jpeg) VALUES (?, ?)", picture, crop)
         self._advance()
         return True
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from rtface.gallery.database import Database
+from rtface.gallery.database import Database, broken
 
 Origin = Literal["picture", "camera", "import", ""]
 BATCH = 4096
@@ -183,25 +183,32 @@ def _box(text: str) -> tuple[float, float, float, float] | None:
 
 
 def crops_of(database: Database, name: str) -> dict[str, bytes]:
-    """The kept face crops of a person, as JPEG by the picture's sha256."""
-    return dict(
-        database.rows(
-            """SELECT sha256, jpeg FROM crops JOIN pictures ON pictures.id = picture_id
-            JOIN people ON people.id = person_id WHERE name = ?""",
-            name,
-            types=(str, bytes),
-        )
+    """The kept face crops of a person, as JPEG by the picture's sha256.
+
+    Raises:
+        GalleryBroken: one was not sealed for its row.
+    """
+    rows = database.rows(
+        """SELECT sha256, picture_id, jpeg FROM crops JOIN pictures ON pictures.id = picture_id
+        JOIN people ON people.id = person_id WHERE name = ?""",
+        name,
+        types=(str, int, bytes),
     )
+    crops = {sha: database.sealer.opened(jpeg, "crop", picture) for sha, picture, jpeg in rows}
+    whole = {sha: crop for sha, crop in crops.items() if isinstance(crop, bytes)}
+    if len(whole) < len(crops):
+        raise broken(database.place, "a kept face was not sealed for its picture")
+    return whole
 
 
 def vectors_of(database: Database, name: str) -> list[object]:
     """What is kept as the vectors of a person, in the order of ``pictures_of``."""
     rows = database.rows(
-        """SELECT vector FROM embeddings JOIN pictures ON pictures.id = picture_id
+        """SELECT picture_id, vector FROM embeddings JOIN pictures ON pictures.id = picture_id
         JOIN people ON people.id = person_id WHERE name = ? ORDER BY picture_id""",
         name,
     )
-    return [vector for (vector,) in rows]
+    return [database.sealer.opened(vector, "vector", picture) for picture, vector in rows]
 
 
 def stored_vectors(database: Database, after: int, until: int) -> Iterator[list[tuple[int, object]]]:
@@ -214,5 +221,5 @@ def stored_vectors(database: Database, after: int, until: int) -> Iterator[list[
         )
         if not batch:
             return
-        yield batch
+        yield [(picture, database.sealer.opened(vector, "vector", picture)) for picture, vector in batch]
         after = batch[-1][0]

@@ -20,6 +20,8 @@ from typing import Any
 from rtface.errors import GalleryBroken, GalleryError, GalleryUnavailable
 from rtface.gallery import schema
 from rtface.gallery.database import Value, broken
+from rtface.gallery.rekeying import adopt_key, refuse_new_key
+from rtface.gallery.sealing import UNSEALED, Sealer
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,18 @@ class SqliteDatabase:
         self.path = path
         self.place = str(path)
         self.writable = writable
+        self.sealer: Sealer = UNSEALED
+        self._opened = False
         self._connection = connection
+
+    def open_seal(self, key: bytes | None) -> None:
+        """Makes ``sealer``, once the tables are there. Raises as ``rekeying.adopt_key``."""
+        self.sealer = adopt_key(self, key)
+        self._opened = True
+
+    def _refuse_new_key(self) -> None:
+        if self._opened:
+            refuse_new_key(self, self.sealer)
 
     def rows(self, sql: str, *values: Value, types: tuple[type, ...] = ()) -> list[tuple[Any, ...]]:
         """See ``Database``."""
@@ -55,6 +68,7 @@ class SqliteDatabase:
         with explained(self.path):
             self._connection.execute("BEGIN")
             try:
+                self._refuse_new_key()
                 yield
             finally:
                 if self._connection.in_transaction:
@@ -81,6 +95,7 @@ class SqliteDatabase:
         with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._refuse_new_key()
                 yield
                 self._connection.execute("COMMIT")
             finally:
@@ -148,16 +163,20 @@ def _explanation(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> Galle
     return broken(str(path), str(error))
 
 
-def open_database(path: Path, *, create: bool, patience: float = BUSY_SECONDS) -> SqliteDatabase:
+def open_database(
+    path: Path, *, create: bool, patience: float = BUSY_SECONDS, key: bytes | None = None
+) -> SqliteDatabase:
     """A connection to the gallery at this path, its tables checked.
 
     Args:
         path: the file.
         create: make it, and its folder, when it is not there.
         patience: seconds to wait for another program's lock.
+        key: of an encrypted gallery, or for a new one.
 
     Raises:
         GalleryUnavailable: missing, locked, or not readable.
+        KeyRefused: a key is missing, wrong, or given for a gallery that has none.
         GalleryBroken: not a gallery, damaged, or of a newer rtface.
     """
     try:
@@ -176,6 +195,7 @@ def open_database(path: Path, *, create: bool, patience: float = BUSY_SECONDS) -
     database = SqliteDatabase(path, connection, writable=writable)
     try:
         _check_header(database, create=create)
+        database.open_seal(key)
     except BaseException:
         database.close()
         raise

@@ -117,9 +117,10 @@ def _sample(gallery: PersonGallery) -> Iterator[tuple[list[str], Rows]]:
     for start in range(0, len(chosen), 100):
         part = chosen[start : start + 100]
         found = gallery.database.rows(
-            f"""SELECT name, vector FROM embeddings JOIN pictures ON pictures.id = picture_id
+            f"""SELECT name, picture_id, vector FROM embeddings JOIN pictures ON pictures.id = picture_id
             JOIN people ON people.id = person_id WHERE picture_id IN ({", ".join("?" * len(part))})""",
             *part,
         )
-        good = [(name, vector) for name, vector in found if gallery.form.is_stored(vector)]
+        opened = [(name, gallery.database.sealer.opened(vector, "vector", row)) for name, row, vector in found]
+        good = [(name, vector) for name, vector in opened if gallery.form.is_stored(vector)]
         yield [name for name, _ in good], gallery.form.decode([vector for _, vector in good])

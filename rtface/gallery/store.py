@@ -30,6 +30,7 @@ def open_gallery(
     index: IndexKind = "auto",
     clock: Callable[[], float] = time.time,
     patience: float = BUSY_SECONDS,
+    key: bytes | None = None,
 ) -> PersonGallery:
     """The gallery in this file, for one embedding model. An empty gallery becomes that model's.
 
@@ -42,20 +43,22 @@ def open_gallery(
         index: ``exact`` or ``hnsw``; ``auto`` takes the exact one for as long as it is fast enough.
         clock: seconds since 1970.
         patience: seconds to wait for another program's lock.
+        key: 32 bytes for an encrypted gallery, see ``keys.read_key``; an empty gallery becomes this key's.
 
     Raises:
         GalleryUnavailable: missing, locked, or not readable.
+        KeyRefused: a key is missing, wrong, or given for a gallery that has none.
         GalleryBroken: not a gallery, damaged, or of a newer rtface.
         GalleryMismatch: its vectors are another model's.
     """
-    database = open_database(path, create=create, patience=patience)
+    database = open_database(path, create=create, patience=patience, key=key)
     try:
         owner = GalleryModel(model, fingerprint, size)
         owner.refuse_others(database)
         form = owner.form(database)
-        cache = GraphCache(path, fingerprint, form.size)
+        cache = GraphCache(path, fingerprint, form.size, database.sealer)
         searcher = GalleryMemory(database, cache, form, index, lambda: date.fromtimestamp(clock()))
-        connect = partial(open_database, path, create=False, patience=patience)
+        connect = partial(open_database, path, create=False, patience=patience, key=key)
         return PersonGallery(database, owner, form, searcher, clock=clock, connect=connect)
     except BaseException:
         database.close()

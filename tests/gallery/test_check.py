@@ -47,8 +47,8 @@ def test_each_kind_of_damage_is_found(path: Path, statement: str, problem: str) 
 
 
 def test_lost_record_of_the_gallery_is_told(path: Path) -> None:
-    damage(path, "DELETE FROM meta")
     database = open_database(path, create=False)
+    damage(path, "DELETE FROM meta")
     assert find_problems(database, Float32(SIZE), list) == ["the gallery's own record is missing"]
     database.close()
 
