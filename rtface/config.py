@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, ValidationError
 
 from rtface.errors import ConfigError
+from rtface.server_url import ServerUrl
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,14 @@ def _default_gallery() -> Path:
     return root / "enroll" / "gallery.db" if root else platformdirs.user_data_path("rtface") / "gallery.db"
 
 
+def _address(value: object) -> object:
+    return ServerUrl(value) if isinstance(value, str) and ServerUrl.fits(value) else value
+
+
+Server = Annotated[InstanceOf[ServerUrl], PlainSerializer(str)]
+"""Whoever writes settings down does so without the password."""
+
+
 class Config(BaseModel):
     """Every setting, with its range. config.toml says what each is for."""
 
@@ -54,8 +63,8 @@ class Config(BaseModel):
     full_look_s: float = Field(default=1.0, ge=0, le=3600)
     new_face_s: float = Field(default=0.1, ge=0, le=60)
 
-    gallery: Path = Field(default_factory=_default_gallery)
-    index: Literal["auto", "exact", "hnsw"] = "auto"
+    gallery: Annotated[Path | Server, BeforeValidator(_address)] = Field(default_factory=_default_gallery)
+    index: Literal["auto", "exact", "hnsw", "database"] = "auto"
     k: int = Field(default=5, ge=1, le=100)
     max_distance: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
     false_identification_rate: float = Field(default=0.001, gt=0, le=1)
@@ -82,7 +91,7 @@ def _file_settings(path: Path) -> dict[str, object]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The settings file {path} cannot be read: {error}") from None
     for key in ("engines_dir", "gallery"):
-        if isinstance(found.get(key), str):
+        if isinstance(found.get(key), str) and not ServerUrl.fits(str(found[key])):
             found[key] = path.parent / Path(str(found[key])).expanduser()
     return found
 
@@ -162,6 +171,5 @@ def load_config(
         config = Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_sentence(error, origins)) from None
-    return config.model_copy(
-        update={"engines_dir": config.engines_dir.expanduser(), "gallery": config.gallery.expanduser()}
-    )
+    gallery = config.gallery.expanduser() if isinstance(config.gallery, Path) else config.gallery
+    return config.model_copy(update={"engines_dir": config.engines_dir.expanduser(), "gallery": gallery})

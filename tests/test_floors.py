@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "rtface"
 FLOORS = [
     ["types", "errors"],
-    ["interfaces", "registry", "config", "geometry", "engine_files", "decision_record"],
+    ["interfaces", "registry", "config", "server_url", "geometry", "engine_files", "decision_record"],
     ["sources", "backends", "sinks", "overlay", "contact_sheet"],
     ["detectors", "embedding", "models", "tracking", "gallery"],
     [

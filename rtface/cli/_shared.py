@@ -104,7 +104,7 @@ def open_system_to_look(config: Path | None, settings: tuple[str, ...]) -> Itera
 def no_gallery_yet(config: Config) -> bool:
     """Whether nobody has ever been enrolled here; a gallery that cannot be opened is another matter."""
     try:
-        return not config.gallery.exists()
+        return isinstance(config.gallery, Path) and not config.gallery.exists()
     except OSError:
         return False
 

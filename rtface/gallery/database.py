@@ -64,6 +64,14 @@ class Database(Protocol):
             KeyRefused: as for ``reading``.
         """
 
+    def may_differ(self, revision: int) -> bool:
+        """Whether the gallery may stand at another revision by now; where this is known without asking it, it is not
+        asked.
+
+        Raises:
+            GalleryLost: its server is out of reach.
+        """
+
     def erase_traces(self) -> None:
         """Makes what was removed unreadable on disk. Does nothing when that is already done.
 

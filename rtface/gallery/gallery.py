@@ -61,7 +61,7 @@ class PersonGallery:
         self.form = form
         self.searcher = searcher
         self._clock = clock
-        self._expired_on = self._today()
+        self._expired_on = self._looked_on = self._today()
         self._beside = ExpiryBeside(connect, searcher.forget_saved)
         self._expired: list[str] = []
         self._closed = False
@@ -96,10 +96,13 @@ class PersonGallery:
 
         Raises:
             GalleryMismatch: it was emptied and filled again with another model.
+            GalleryLost: its server is out of reach; what is known of it stays in use.
         """
+        if self._looked_on == self._today() and not self.database.may_differ(self.revision):
+            return False
         self.model.refuse_others(self.database)
         changed = self.searcher.follow(at_once=False)
-        today = self._today()
+        today = self._looked_on = self._today()
         if today > self._expired_on and self.database.writable:
             self._expired_on = today
             self._beside.start(today)

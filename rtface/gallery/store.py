@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from rtface.errors import ConfigError, MissingLibrary
 from rtface.gallery.cache import GraphCache
 from rtface.gallery.gallery import PersonGallery
 from rtface.gallery.index import IndexKind
@@ -16,31 +18,33 @@ from rtface.gallery.model import GalleryModel
 from rtface.gallery.names import person_name
 from rtface.gallery.people import Consent, Person, Picture, Provenance
 from rtface.gallery.sqlite import BUSY_SECONDS, open_database
+from rtface.server_url import ServerUrl
 
 __all__ = ["Consent", "Person", "PersonGallery", "Picture", "Provenance", "open_gallery", "person_name"]
 
 
 def open_gallery(
-    path: Path,
+    path: Path | ServerUrl,
     *,
     model: str,
     fingerprint: str,
     size: int,
     create: bool = False,
-    index: IndexKind = "auto",
+    index: IndexKind | Literal["database"] = "auto",
     clock: Callable[[], float] = time.time,
     patience: float = BUSY_SECONDS,
     key: bytes | None = None,
 ) -> PersonGallery:
-    """The gallery in this file, for one embedding model. An empty gallery becomes that model's.
+    """The gallery in this file or on this server, for one embedding model. An empty gallery becomes that model's.
 
     Args:
-        path: the SQLite file.
+        path: the SQLite file, or the PostgreSQL server.
         model: name of the embedding model.
         fingerprint: tells its weights from any others.
         size: numbers in an embedding.
         create: make the file when it is not there.
-        index: ``exact`` or ``hnsw``; ``auto`` takes the exact one for as long as it is fast enough.
+        index: ``exact`` or ``hnsw`` in this process, ``database`` on the server; ``auto`` takes the exact one for as
+            long as it is fast enough.
         clock: seconds since 1970.
         patience: seconds to wait for another program's lock.
         key: 32 bytes for an encrypted gallery, see ``keys.read_key``; an empty gallery becomes this key's.
@@ -51,9 +55,19 @@ def open_gallery(
         GalleryBroken: not a gallery, damaged, or of a newer rtface.
         GalleryMismatch: its vectors are another model's.
     """
+    owner = GalleryModel(model, fingerprint, size)
+    if isinstance(path, ServerUrl):
+        try:
+            from rtface.gallery.postgres_store import open_on_server
+        except ModuleNotFoundError as error:
+            raise MissingLibrary(
+                "A gallery on a PostgreSQL server needs psycopg, which is not installed: pip install 'rtface[postgres]'"
+            ) from error
+        return open_on_server(path, owner, create=create, index=index, clock=clock, patience=patience, key=key)
+    if index == "database":
+        raise ConfigError("A gallery in a file is not searched by a server: --set index=auto, exact or hnsw.")
     database = open_database(path, create=create, patience=patience, key=key)
     try:
-        owner = GalleryModel(model, fingerprint, size)
         owner.refuse_others(database)
         form = owner.form(database)
         cache = GraphCache(path, fingerprint, form.size, database.sealer)

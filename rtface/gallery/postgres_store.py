@@ -1,0 +1,90 @@
+"""A gallery on a PostgreSQL server, put together: who searches it, and how its vectors lie there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Literal
+
+from rtface.errors import GalleryMismatch
+from rtface.gallery.cache import GraphCache
+from rtface.gallery.gallery import PersonGallery
+from rtface.gallery.index import EXACT_UP_TO, HnswIndex, IndexKind, Labels, Rows
+from rtface.gallery.memory import GalleryMemory
+from rtface.gallery.model import GalleryModel
+from rtface.gallery.postgres import PostgresDatabase
+from rtface.gallery.postgres_search import ServerSearcher
+from rtface.gallery.postgres_server import PostgresServer
+from rtface.gallery.postgres_vectors import VectorColumn
+from rtface.gallery.searcher import Searcher
+from rtface.gallery.vectors import Float32, VectorForm
+from rtface.server_url import ServerUrl
+
+SearchKind = IndexKind | Literal["database"]
+
+
+def open_on_server(
+    url: ServerUrl,
+    model: GalleryModel,
+    *,
+    create: bool,
+    index: SearchKind,
+    clock: Callable[[], float],
+    patience: float,
+    key: bytes | None,
+) -> PersonGallery:
+    """See ``store.open_gallery``. ``auto``: in this process for as long as that is exact, then on the server."""
+    database = PostgresDatabase(PostgresServer(url, create=create), patience=patience)
+    try:
+        database.open_seal(key)
+        model.refuse_others(database)
+        form = model.form(database)
+        there = form.name == Float32.name and database.sealer.record is None
+        if there:
+            form = VectorColumn(form.size)
+
+        def today() -> date:
+            return date.fromtimestamp(clock())
+
+        searcher = _searcher(database, form, index, today, there=there)
+        return PersonGallery(database, model, form, searcher, clock=clock, connect=database.beside)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _searcher(
+    database: PostgresDatabase, form: VectorForm, index: SearchKind, today: Callable[[], date], *, there: bool
+) -> Searcher:
+    """``there`` tells whether the server can read the vectors."""
+    if index == "database" and not there:
+        raise GalleryMismatch(
+            f"The server of {database.place} cannot search in vectors that are encrypted or compact: leave "
+            "--set index=database out, and this computer searches."
+        )
+    many = database.rows("SELECT 1 FROM embeddings LIMIT 1 OFFSET ?", EXACT_UP_TO)
+    if index == "database" or (index == "auto" and there and many):
+        return ServerSearcher(database, form, today)
+    return GalleryMemory(database, _NotKept(), form, index, today)
+
+
+class _NotKept(GraphCache):
+    """No index on this computer's disk: whoever is erased by another one would stay in it."""
+
+    def __init__(self) -> None:
+        pass
+
+    def load(self, labels: Labels, rows: Rows) -> HnswIndex | None:  # noqa: ARG002 - the cache's
+        return None
+
+    def save(self, index: HnswIndex, digest: object, revision: int) -> None:
+        pass
+
+    def resize(self, size: int) -> None:
+        pass
+
+    def size(self) -> int:
+        return 0
+
+    def forget(self) -> None:
+        pass
