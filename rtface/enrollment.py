@@ -92,7 +92,7 @@ class Enroller:
             UnknownPerson: counter-examples for nobody.
             GalleryUnavailable: the gallery cannot be written; everything reported so far is safe.
         """
-        name = person_name(name)
+        name = self._called(name, intent)
         for picture in pictures:
             try:
                 image = read_picture(picture)
@@ -108,7 +108,7 @@ class Enroller:
             BadName: nobody can be called that.
             UnknownPerson: a counter-example for nobody.
         """
-        name = person_name(name)
+        name = self._called(name, intent)
         digest = picture_sha256(image)
         known = self._known(name, digest, label, intent)
         if known is not None:
@@ -142,6 +142,12 @@ class Enroller:
             crop=jpeg(crop) if self._rules.keep_crops else None,
         )
         return PictureOutcome(label, True, "counter-example" if intent.against else "enrolled", quality.score)
+
+    def _called(self, name: str, intent: Intent) -> str:
+        name = person_name(name)
+        if intent.against:
+            self._gallery.person(name)
+        return name
 
     def _known(self, name: str, digest: str, label: str, intent: Intent) -> PictureOutcome | None:
         """Refuses a picture that is somebody's already; one may be anybody's counter-example but its owner's."""

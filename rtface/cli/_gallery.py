@@ -61,6 +61,13 @@ def person_record(person: Person, pictures: list[Picture]) -> dict[str, object]:
     }
 
 
+def known_as(name: str) -> str:
+    """A name as the gallery spells it, however it was typed."""
+    from rtface.gallery.names import normalised
+
+    return normalised(name)
+
+
 def printed(text: str) -> str:
     """Text on one line of a terminal, whatever is in it."""
     return "".join(sign if sign.isprintable() else " " for sign in text)

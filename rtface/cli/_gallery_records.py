@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rtface.cli._gallery import opened_gallery
+from rtface.cli._gallery import known_as, opened_gallery
 from rtface.cli._shared import say, settings_options
 
 
@@ -18,8 +18,9 @@ from rtface.cli._shared import say, settings_options
 def note(name: str, text: str, config: Path | None, settings: tuple[str, ...]) -> None:
     """Keep TEXT as the note of NAME, in place of the one before; "" takes it away."""
     with opened_gallery(config, settings) as gallery:
-        gallery.note(name, text.strip())
-    say(f"The note of {name} is kept." if text.strip() else f"{name} has no note.")
+        gallery.note(name, text)
+        kept = gallery.person(name).note
+    say(f"The note of {known_as(name)} is kept." if kept else f"{known_as(name)} has no note.")
 
 
 @click.command("tag")
@@ -46,6 +47,8 @@ def consent(name: str, purpose: str, until: datetime | None, config: Path | None
     When the last day is over NAME is not recognised any more, at midnight even by programs that are running, and is
     erased as by rtface gallery remove.
     """
+    if not purpose.strip():
+        raise click.BadParameter("say what was agreed to", param_hint="--for")
     last = None if until is None else until.date()
     if last is not None and last < date.today():
         raise click.BadParameter(
@@ -53,4 +56,5 @@ def consent(name: str, purpose: str, until: datetime | None, config: Path | None
         )
     with opened_gallery(config, settings) as gallery:
         gallery.consent(name, purpose, last)
+    name = known_as(name)
     say(f"Consent of {name} is recorded{f'; {name} will be erased after {last}' if last else ''}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtface.cli._gallery import known_as
 from rtface.cli._shared import PATH, open_system, print_json, say, settings_options
 from rtface.errors import PictureError
 
@@ -72,7 +73,8 @@ def command(
             if told and not as_json:
                 _print_table(told)
     accepted = sum(outcome.accepted for outcome in told)
-    say(f"{name}: {accepted} enrolled, {len(told) - accepted} refused. Gallery: {system.config.gallery}")
+    kept = "kept as counter-examples" if against else "enrolled"
+    say(f"{known_as(name)}: {accepted} {kept}, {len(told) - accepted} refused. Gallery: {system.config.gallery}")
     if not any(outcome.accepted or outcome.already for outcome in told):
         sys.exit(1)
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from rtface.cli import _gallery_files, _gallery_records
-from rtface.cli._gallery import opened_gallery, person_record, picture_record, printed
+from rtface.cli._gallery import known_as, opened_gallery, person_record, picture_record, printed
 from rtface.cli._shared import PATH, early_settings_options, print_json, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.gallery.gallery import PersonGallery
     from rtface.gallery.people import Person
     from rtface.gallery.statistics import Statistics
+
+KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
@@ -45,7 +47,8 @@ for also in (
 def list_people(tags: tuple[str, ...], as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
     """List everybody enrolled, with the number of pictures and the tags."""
     with opened_gallery(config, settings) as gallery:
-        people = [person for person in gallery.people() if set(tags) <= set(person.tags)]
+        wanted = set(map(known_as, tags))
+        people = [person for person in gallery.people() if wanted <= set(person.tags)]
         for person in people:
             if as_json:
                 print_json(person_record(person, gallery.pictures(person.name)))
@@ -59,7 +62,7 @@ def list_people(tags: tuple[str, ...], as_json: bool, config: Path | None, setti
 
 @command.command("show")
 @click.argument("name")
-@click.option("--sheet", type=PATH, metavar="FILE", help="Write the faces as one picture, FILE.jpg or FILE.png.")
+@click.option("--sheet", type=PATH, metavar="FILE", help="Write the faces as one .jpg or .png picture.")
 @as_json_option
 @settings_options
 def show(name: str, sheet: Path | None, as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None:
@@ -68,11 +71,13 @@ def show(name: str, sheet: Path | None, as_json: bool, config: Path | None, sett
     --sheet writes the faces side by side, as they were kept (setting keep_crops) or cut out of the pictures they came
     from, where these are still there.
     """
+    if sheet is not None and sheet.suffix.lower() not in KINDS:
+        raise click.BadParameter(f"{sheet.name} is no .jpg or .png", param_hint="--sheet")
     with opened_gallery(config, settings) as gallery:
         pictures = gallery.pictures(name)
         person = gallery.person(name)
         if sheet is not None:
-            _write_sheet(gallery, name, sheet)
+            _write_sheet(gallery, person.name, sheet)
     if as_json:
         print_json(person_record(person, pictures))
         return
@@ -81,7 +86,7 @@ def show(name: str, sheet: Path | None, as_json: bool, config: Path | None, sett
     for picture in pictures:
         record = picture_record(picture)
         against = f"\tnot {person.name}" if picture.against else ""
-        click.echo(f"{record['added_at']}\t{record['quality']}\t{picture.file}{against}")
+        click.echo(f"{record['added_at']}\t{record['quality']}\t{printed(picture.file)}{against}")
 
 
 def _words(person: Person) -> list[str]:
@@ -98,10 +103,9 @@ def _write_sheet(gallery: PersonGallery, name: str, file: Path) -> None:
     from rtface.contact_sheet import encoded
     from rtface.portraits import portrait_sheet
 
-    kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-    if file.suffix.lower() not in kinds:
-        raise click.BadParameter(f"{file.name} is no .jpg or .png", param_hint="--sheet")
-    file.write_bytes(encoded(portrait_sheet(gallery, name), kinds[file.suffix.lower()]))
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_bytes(encoded(portrait_sheet(gallery, name), KINDS[file.suffix.lower()]))
+    beside.replace(file)
     say(f"{file} shows {name}.")
 
 
@@ -112,7 +116,7 @@ def remove(name: str, config: Path | None, settings: tuple[str, ...]) -> None:
     """Erase NAME: every row, vector and face, from the database and the index."""
     with opened_gallery(config, settings) as gallery:
         gallery.remove(name)
-    say(f"{name} is erased.")
+    say(f"{known_as(name)} is erased.")
 
 
 @command.command("rename")
@@ -123,7 +127,7 @@ def rename(old: str, new: str, config: Path | None, settings: tuple[str, ...]) -
     """Give OLD the name NEW."""
     with opened_gallery(config, settings) as gallery:
         gallery.rename(old, new)
-    say(f"{old} is now called {new}.")
+    say(f"{known_as(old)} is now called {known_as(new)}.")
 
 
 @command.command("merge")
@@ -135,9 +139,11 @@ def merge(name: str, into: str, config: Path | None, settings: tuple[str, ...]) 
 
     Notes are put together, tags too, and of two consents the one that ends sooner counts.
     """
+    if known_as(name) == known_as(into):
+        raise click.UsageError(f"NAME and INTO are the same: {known_as(into)}.")
     with opened_gallery(config, settings) as gallery:
         gallery.merge(name, into)
-    say(f"{name} is now {into}.")
+    say(f"{known_as(name)} is now {known_as(into)}.")
 
 
 @command.command("expire")
@@ -161,7 +167,7 @@ def check(as_json: bool, config: Path | None, settings: tuple[str, ...]) -> None
         problems = gallery.check()
         rows = len(gallery)
     for problem in problems:
-        print_json({"problem": problem}) if as_json else click.echo(problem)
+        print_json({"problem": problem}) if as_json else click.echo(printed(problem))
     say(f"{rows} rows, {len(problems)} problems.")
     sys.exit(1 if problems else 0)
 

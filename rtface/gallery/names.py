@@ -14,6 +14,9 @@ LONGEST = 100
 _REFUSED = {"Cc": "a control character", "Cs": "half a character", "Zl": "a line break", "Zp": "a paragraph break"}
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They turn the text around them, so that one name can be made to look like another (Unicode TR 36)."""
+_UNSEEN = frozenset("\u00ad\u180e\u200b\u2060\ufeff")
+"""They take no room and mean nothing, so that one name could be enrolled twice; the joiners U+200C and U+200D mean
+something in Persian and in Indian scripts."""
 
 
 def normalised(text: str) -> str:
@@ -48,6 +51,12 @@ def tag_name(text: str) -> str:
     return tag
 
 
+def free_text(text: str) -> str:
+    """A note or a purpose as the gallery keeps it: composed, no spaces around it, what is no character replaced."""
+    kept = (sign if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cs") else "\ufffd" for sign in text)
+    return normalised("".join(kept))
+
+
 def _objection(name: str) -> str | None:
     if not any(unicodedata.category(character)[0] in "LNPS" for character in name):
         return "a name needs at least one visible character"
@@ -61,8 +70,12 @@ def _objection(name: str) -> str | None:
         if character in "/\\":
             return f"it contains {character!r}; leave the slashes out"
         fault = _REFUSED.get(unicodedata.category(character))
-        if fault or character in _DIRECTION_MARKS:
-            return f"it contains {fault or 'a direction mark'} (U+{ord(character):04X}); leave that out"
+        if character in _DIRECTION_MARKS:
+            fault = "a direction mark"
+        if character in _UNSEEN:
+            fault = "an invisible character"
+        if fault:
+            return f"it contains {fault} (U+{ord(character):04X}); leave that out"
     return None
 
 

@@ -19,8 +19,14 @@ def test_list_and_show_print_people_with_their_pictures(knowing: Rtface, ada: Pa
     assert listed["name"] == "Ada"
     pictures = listed["pictures"]
     assert isinstance(pictures, list)
-    assert set(pictures[0]) == {"file", "added_at", "quality", "sha256"}
+    assert set(pictures[0]) == {
+        *("file", "added_at", "quality", "sha256", "against", "origin", "detector", "embedder", "box", "revision"),
+    }
     assert pictures[0]["file"] == str(ada)
+    assert (pictures[0]["origin"], pictures[0]["detector"]) == ("picture", "yunet")
+    left, top, right, bottom = pictures[0]["box"]
+    assert 150 < left < right < 320, "the astronaut's face, 512 px wide picture"
+    assert 40 < top < bottom < 250
     assert knowing("gallery", "list").out == "Ada\t1\n"
     assert str(ada) in knowing("gallery", "show", "Ada").out
 
