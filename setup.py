@@ -64,6 +64,7 @@ setup(
             "psycopg-pool>=3.2",
             "pytest>=8",
             "ruff>=0.6",
+            "scikit-learn>=1.4",
             "tensorrt-rtx>=1.2",
         ],
     },

@@ -1,37 +1,32 @@
-"""Labeled Faces in the Wild, View 2: its pair file, its folds, and the paper's VAL at FAR over all named pictures.
+"""Labeled Faces in the Wild, View 1 and View 2: pair files, folds, and the paper's VAL at FAR over all named pictures.
 
-Source: Huang, Ramesh, Berg, Learned-Miller, *Labeled Faces in the Wild*, 2007: the file's format, the threshold of a
+Source: Huang, Ramesh, Berg, Learned-Miller, *Labeled Faces in the Wild*, 2007: the files' format, the threshold of a
 fold taken from the other folds, the standard error over folds. Its 300 different pairs a fold cannot show a false
 accept rate of 1e-3, so VAL is measured over every pair among the pictures the file names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.embedding.crops import best_crop
-from rtface.errors import EvaluationError, PictureError
+from rtface.errors import EvaluationError
 from rtface.evaluation import metrics
-from rtface.interfaces import Detector, Embedder
-from rtface.types import Detection, Image
+from rtface.evaluation.distances import Compared, among, listed, pair_distances
+from rtface.evaluation.figures import Figures, Interval, figures
+from rtface.evaluation.folds import accuracy_interval
+from rtface.evaluation.pictures import BATCH, Vectors, embed_pictures, matrix, require
 
-Vectors = Mapping[Path, NDArray[np.float32] | None]
-Report = Callable[[str, int, int], None]
-"""Told a label, how much is done and how much there is."""
+__all__ = ["BATCH", "LfwProtocol", "LfwReport", "Pair", "embed_pictures", "evaluate", "read_protocol", "read_view1"]
 
 FARS = {"1e-3": 1e-3, "1e-4": 1e-4}
-"""False accept rates always reported ..."""
-SMALLEST_FAR = {"1e-5": 1e-5}
-"""... and the one reported where at least 1 / FAR different pairs can show it."""
-BATCH = 16
-LISTED = 10
-"""Names of missing pictures that fit an error message."""
+"""False accept rates always reported, even where too few pairs can show them; others only where they can."""
 UNIT_TOLERANCE = 1e-3
+FORM = "The folder must hold NAME/NAME_0001.jpg."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +40,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class LfwProtocol:
-    """What is compared with what, fold by fold."""
+    """What is compared with what, fold by fold.
+
+    Attributes:
+        folds: of View 2, or training and test pairs of View 1.
+        view: 2: each fold is judged at the others' distance; 1: the second at that of the first.
+    """
 
     folds: tuple[tuple[Pair, ...], ...]
+    view: int = 2
 
     @property
     def pictures(self) -> list[Path]:
@@ -65,12 +66,15 @@ class LfwReport:
     """The figures of one embedder.
 
     Attributes:
-        accuracy: mean over the folds, 0..1.
+        accuracy: mean over the folds, 0..1; of View 1 that of the test pairs.
         accuracy_std: standard deviation over the folds (n - 1).
         accuracy_error: standard error of the mean, the figure that publications put behind ±.
+        accuracy_interval: 95 % over people, at the folds' distances; None without a bootstrap.
         threshold: mean over the folds of the distance chosen on the others.
-        val_at_far: VAL over all pairs of the named pictures by FAR, "1e-3", "1e-4" and, where shown, "1e-5".
+        val_at_far: VAL over all pairs of the named pictures by FAR; "1e-3" and "1e-4" always, others where shown.
         distance_at_far: the distances that give them.
+        all_pairs: the figures over all pairs of the named pictures.
+        file_pairs: the figures over the file's pairs alone.
         pairs: in the file.
         pictures: named by the file.
         same_pairs, different_pairs: among all pictures, those VAL and FAR are counted over.
@@ -80,9 +84,12 @@ class LfwReport:
     accuracy: float
     accuracy_std: float
     accuracy_error: float
+    accuracy_interval: Interval | None
     threshold: float
     val_at_far: dict[str, float]
     distance_at_far: dict[str, float]
+    all_pairs: Figures
+    file_pairs: Figures
     pairs: int
     pictures: int
     same_pairs: int
@@ -105,49 +112,29 @@ def read_protocol(pairs_file: Path, pictures: Path) -> LfwProtocol:
         EvaluationError: the file cannot be read, a line is not what it should be, or pictures are missing.
     """
     lines = _lines(pairs_file)
-    folds, size = _header(pairs_file, lines)
-    expected = folds * size * 2
-    if len(lines) - 1 != expected:
-        raise EvaluationError(
-            f"{pairs_file} has {len(lines) - 1} pairs, but its first line promises {folds} folds of 2 x {size}, "
-            f"{expected} in all. If only some folds are wanted, say so in the first line."
-        )
-    parsed = [
-        _pair(f"{pairs_file}, line {number}", line, pictures, same=(number - 2) % (2 * size) < size)
-        for number, line in enumerate(lines[1:], 2)
-    ]
-    protocol = LfwProtocol(tuple(tuple(parsed[start : start + 2 * size]) for start in range(0, expected, 2 * size)))
-    _require(protocol.pictures, pictures)
+    folds, size = _header(pairs_file, lines, 2)
+    protocol = LfwProtocol(_folds_of(pairs_file, lines, pictures, folds, size))
+    require(protocol.pictures, pictures, form=FORM)
     return protocol
 
 
-def embed_pictures(
-    paths: Sequence[Path],
-    detector: Detector,
-    embedder: Embedder,
-    *,
-    read_picture: Callable[[Path], Image],
-    report: Report,
-) -> dict[Path, NDArray[np.float32] | None]:
-    """The unit vector of the face nearest the middle of each picture, as LFW centres the person it names.
+def read_view1(train_file: Path, test_file: Path, pictures: Path) -> LfwProtocol:
+    """View 1's ``pairsDevTrain.txt`` and ``pairsDevTest.txt``, whose first line has the number of pairs of a kind only.
 
-    None where no face is found or the picture cannot be read: both are failures to acquire.
+    Raises:
+        EvaluationError: as for ``read_protocol``.
     """
-    vectors: dict[Path, NDArray[np.float32] | None] = dict.fromkeys(paths)
-    waiting: list[tuple[Path, Image]] = []
-    for done, path in enumerate(paths, 1):
-        crop = _central_crop(path, detector, embedder, read_picture)
-        if crop is not None:
-            waiting.append((path, crop))
-        if waiting and (len(waiting) == BATCH or done == len(paths)):
-            rows = embedder.embed(np.stack([crop for _, crop in waiting]), mirror=True)
-            vectors.update(zip((path for path, _ in waiting), rows, strict=True))
-            waiting.clear()
-        report("pictures", done, len(paths))
-    return vectors
+    parts: list[tuple[Pair, ...]] = []
+    for file in (train_file, test_file):
+        lines = _lines(file)
+        (size,) = _header(file, lines, 1)
+        parts += _folds_of(file, lines, pictures, 1, size)
+    protocol = LfwProtocol(tuple(parts), view=1)
+    require(protocol.pictures, pictures, form=FORM)
+    return protocol
 
 
-def evaluate(protocol: LfwProtocol, embeddings: Vectors) -> LfwReport:
+def evaluate(protocol: LfwProtocol, embeddings: Vectors, *, resamples: int = 0) -> LfwReport:
     """Accuracy over the folds and VAL at FAR over all pairs of the named pictures.
 
     A pair with a failed picture is wrong, whichever kind it is. Over all pairs such a same pair is one not accepted;
@@ -156,35 +143,39 @@ def evaluate(protocol: LfwProtocol, embeddings: Vectors) -> LfwReport:
     Args:
         protocol: what to compare.
         embeddings: a unit vector for each of its pictures, or None for a failure to acquire.
+        resamples: of people, for the intervals; 0 for none.
 
     Raises:
         EvaluationError: a picture has no entry, vectors do not fit together, or there is too little to measure.
     """
-    pictures = protocol.pictures
-    found, vectors = _known_vectors(pictures, embeddings)
-    row = {picture: number for number, picture in enumerate(found)}
-    accuracies, thresholds = _folds(protocol, row, vectors)
+    numbers, vectors = _rows(protocol.pictures, embeddings)
+    people = np.unique([picture.parent.name for picture in protocol.pictures], return_inverse=True)[1]
+    pairs = np.array([(numbers[pair.first], numbers[pair.second]) for pair in protocol.pairs])
+    same = np.array([pair.same for pair in protocol.pairs])
+    distances = pair_distances(vectors, pairs)
+    judged, accuracies, thresholds = _judged(protocol, distances, same)
     accuracy = metrics.spread(accuracies)
-    people = np.unique([picture.parent.name for picture in found], return_inverse=True)[1]
-    among = metrics.all_pairs(vectors, people, most=max(FARS.values()))
-    same = np.concatenate((among.same, np.full(_same_pairs(pictures) - len(among.same), np.inf, np.float32)))
-    rates = FARS | {label: rate for label, rate in SMALLEST_FAR.items() if rate * among.different_total >= 1}
-    points = {
-        label: metrics.val_at_far(same, among.different, rate, different_total=among.different_total)
-        for label, rate in rates.items()
-    }
+    right = (distances[judged] <= np.repeat(thresholds, _sizes(protocol, judged))) == same[judged]
+    compared = among(vectors, people)
+    over_all = figures(compared, resamples=resamples)
+    always = {label: _val_at_far(compared, rate) for label, rate in FARS.items() if label not in over_all.val_at_far}
     return LfwReport(
         accuracy=accuracy.mean,
         accuracy_std=accuracy.std,
         accuracy_error=accuracy.error,
+        accuracy_interval=accuracy_interval(
+            right & ~np.isnan(distances[judged]), people[pairs[judged]], same[judged], resamples=resamples
+        ),
         threshold=float(thresholds.mean()),
-        val_at_far={label: val for label, (val, _) in points.items()},
-        distance_at_far={label: distance for label, (_, distance) in points.items()},
-        pairs=sum(1 for _ in protocol.pairs),
-        pictures=len(pictures),
-        same_pairs=len(same),
-        different_pairs=among.different_total,
-        failed_to_acquire=tuple(picture for picture in pictures if picture not in row),
+        val_at_far=over_all.val_at_far | {label: val for label, (val, _) in always.items()},
+        distance_at_far=over_all.distance_at_far | {label: distance for label, (_, distance) in always.items()},
+        all_pairs=over_all,
+        file_pairs=figures(listed(vectors, people, pairs, same), resamples=resamples),
+        pairs=len(pairs),
+        pictures=len(numbers),
+        same_pairs=compared.same.total,
+        different_pairs=compared.different.total,
+        failed_to_acquire=tuple(picture for picture, row in numbers.items() if np.isnan(vectors[row, 0])),
     )
 
 
@@ -199,13 +190,28 @@ def _lines(pairs_file: Path) -> list[str]:
     return text.rstrip().split("\n")
 
 
-def _header(pairs_file: Path, lines: Sequence[str]) -> tuple[int, int]:
+def _header(pairs_file: Path, lines: Sequence[str], count: int) -> list[int]:
     numbers = [_number(field) for field in lines[0].split()]
-    if len(numbers) != 2 or 0 in numbers:
+    if len(numbers) != count or 0 in numbers:
+        wanted = "of folds and of pairs, such as '10\\t300'" if count == 2 else "of pairs of a kind, such as '1100'"
+        raise EvaluationError(f"{pairs_file}, line 1: {lines[0][:80]!r} is not the number {wanted}.")
+    return numbers
+
+
+def _folds_of(
+    pairs_file: Path, lines: Sequence[str], pictures: Path, folds: int, size: int
+) -> tuple[tuple[Pair, ...], ...]:
+    expected = folds * size * 2
+    if len(lines) - 1 != expected:
         raise EvaluationError(
-            f"{pairs_file}, line 1: {lines[0][:80]!r} is not the number of folds and of pairs, such as '10\\t300'."
+            f"{pairs_file} has {len(lines) - 1} pairs, but its first line promises {folds} folds of 2 x {size}, "
+            f"{expected} in all. If only some folds are wanted, say so in the first line."
         )
-    return numbers[0], numbers[1]
+    parsed = [
+        _pair(f"{pairs_file}, line {number}", line, pictures, same=(number - 2) % (2 * size) < size)
+        for number, line in enumerate(lines[1:], 2)
+    ]
+    return tuple(tuple(parsed[start : start + 2 * size]) for start in range(0, expected, 2 * size))
 
 
 def _pair(where: str, line: str, pictures: Path, *, same: bool) -> Pair:
@@ -228,72 +234,41 @@ def _number(field: str) -> int:
     return int(field) if field.isascii() and field.isdigit() else 0
 
 
-def _require(paths: Sequence[Path], folder: Path) -> None:
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        named = ", ".join(str(path.relative_to(folder)) for path in missing[:LISTED])
-        more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-        raise EvaluationError(
-            f"{len(missing)} of {len(paths)} pictures are missing in {folder}: {named}{more}. "
-            "The folder must hold NAME/NAME_0001.jpg."
-        )
-
-
-def _central_crop(
-    path: Path, detector: Detector, embedder: Embedder, read_picture: Callable[[Path], Image]
-) -> Image | None:
-    try:
-        image = read_picture(path)
-    except PictureError:
-        return None
-    middle = np.array([image.shape[1], image.shape[0]]) / 2
-
-    def off_centre(face: Detection) -> float:
-        return float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - middle))
-
-    face = min(detector.detect(image), key=off_centre, default=None)
-    return None if face is None else best_crop(detector, embedder, image, face)
-
-
-def _known_vectors(pictures: Sequence[Path], embeddings: Vectors) -> tuple[list[Path], NDArray[np.float32]]:
-    """Pictures that have a vector, and their (N, D) vectors."""
+def _rows(pictures: Sequence[Path], embeddings: Vectors) -> tuple[dict[Path, int], NDArray[np.float32]]:
+    """Number of each picture, and their (N, D) vectors, NaN where there is none."""
     absent = [picture for picture in pictures if picture not in embeddings]
     if absent:
         raise EvaluationError(f"{len(absent)} pictures were never embedded, {absent[0]} first; None says: no face.")
     known = {picture: vector for picture in pictures if (vector := embeddings[picture]) is not None}
-    if not known:
-        raise EvaluationError(f"In none of the {len(pictures)} pictures was a face found: there is nothing to measure.")
     if len({vector.shape for vector in known.values()}) > 1:
         raise EvaluationError("The vectors are of different sizes: they are not all of one model.")
-    vectors = np.stack(list(known.values())).astype(np.float32)
-    norms = np.linalg.norm(vectors, axis=1)
-    wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))
-    if len(wrong):
-        raise EvaluationError(
-            f"The vector of {list(known)[wrong[0]]} has length {norms[wrong[0]]:.4g}; it must have 1."
-        )
-    return list(known), vectors
+    for picture, vector in known.items():
+        length = float(np.linalg.norm(vector))
+        if not abs(length - 1) <= UNIT_TOLERANCE:
+            raise EvaluationError(f"The vector of {picture} has length {length:.4g}; it must have 1.")
+    return {picture: number for number, picture in enumerate(pictures)}, matrix(pictures, embeddings)
 
 
-def _folds(
-    protocol: LfwProtocol, row: Mapping[Path, int], vectors: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracy and threshold of each fold."""
-    distances = np.array(
-        [
-            np.sum((vectors[row[pair.first]] - vectors[row[pair.second]]) ** 2)
-            if pair.first in row and pair.second in row
-            else np.nan
-            for pair in protocol.pairs
-        ],
-        np.float64,
-    )
-    same = np.array([pair.same for pair in protocol.pairs])
-    numbers = np.repeat(np.arange(len(protocol.folds)), [len(fold) for fold in protocol.folds])
-    return metrics.kfold(distances, same, numbers)
+def _judged(
+    protocol: LfwProtocol, distances: NDArray[np.float64], same: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Which pairs are judged, and accuracy and threshold of each fold of them."""
+    sizes = [len(fold) for fold in protocol.folds]
+    numbers = np.repeat(np.arange(len(sizes)), sizes)
+    if protocol.view == 2:
+        return np.ones(len(numbers), np.bool_), *metrics.kfold(distances, same, numbers)
+    test = numbers == 1
+    threshold = metrics.best_threshold(distances[~test], same[~test])
+    accuracy = metrics.accuracy(distances[test], same[test], threshold)
+    return test, np.array([accuracy]), np.array([threshold])
 
 
-def _same_pairs(pictures: Sequence[Path]) -> int:
-    """How many pairs of one person there are among the pictures, failed or not."""
-    counts = np.unique([picture.parent.name for picture in pictures], return_counts=True)[1]
-    return int((counts * (counts - 1) // 2).sum())
+def _sizes(protocol: LfwProtocol, judged: NDArray[np.bool_]) -> list[int]:
+    """Pairs of each fold that is judged."""
+    return [len(fold) for fold in protocol.folds] if protocol.view == 2 else [int(judged.sum())]
+
+
+def _val_at_far(compared: Compared, rate: float) -> tuple[float, float]:
+    """VAL and distance of a rate that too few pairs can show: with not one false accept."""
+    different = compared.different
+    return metrics.val_at_far(compared.same.distances, different.distances, rate, different_total=different.total)

@@ -17,23 +17,6 @@ from numpy.typing import NDArray
 from rtface.errors import EvaluationError
 
 Distances = NDArray[np.floating]
-BLOCK_ROWS = 512
-"""Rows of the distance table held at once: 27 MB against 13,000 pictures."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """Every pair among some pictures, of the different ones only those that can matter.
-
-    Attributes:
-        same: (S,) float32 ascending.
-        different: float32 ascending, the nearest of the ``different_total``.
-        different_total: how many different pairs there are.
-    """
-
-    same: NDArray[np.float32]
-    different: NDArray[np.float32]
-    different_total: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,37 +186,6 @@ def equal_error_rate(same: Distances, different: Distances) -> tuple[float, floa
     rejected = 1 - points.val
     nearest = int(np.argmin(np.abs(points.far - rejected)))
     return float((points.far[nearest] + rejected[nearest]) / 2), float(points.distances[nearest])
-
-
-def all_pairs(embeddings: NDArray[np.float32], people: NDArray[np.integer], *, most: float = 1e-3) -> Pairs:
-    """Squared L2 distances of every pair among N pictures, enough of them for ``val_at_far`` up to FAR ``most``.
-
-    Works block by block and keeps only the nearest different pairs, so 13,000 pictures (85 million pairs) need some
-    tens of MB. Single precision: a distance is right to about 1e-6.
-
-    Args:
-        embeddings: (N, D) unit rows.
-        people: (N,) a number for each person.
-        most: the largest false accept rate that will be asked for.
-    """
-    counts = np.unique(people, return_counts=True)[1].astype(np.int64)
-    same_total = int((counts * (counts - 1) // 2).sum())
-    different_total = len(people) * (len(people) - 1) // 2 - same_total
-    wanted = allowed_accepts(most, different_total) + 1
-    same_parts: list[NDArray[np.float32]] = []
-    nearest = np.empty(0, np.float32)
-    bound = np.float32(np.inf)
-    for start in range(0, len(people), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        distances = np.clip(2 - 2 * (embeddings[rows] @ embeddings[start:].T), 0, 4)
-        once = np.triu(np.ones(distances.shape, np.bool_), 1)
-        alike = people[rows, None] == people[None, start:]
-        same_parts.append(distances[once & alike])
-        nearest = np.concatenate((nearest, distances[once & ~alike & (distances < bound)]))
-        if len(nearest) > wanted:
-            nearest = np.partition(nearest, wanted - 1)[:wanted]
-            bound = nearest[wanted - 1]
-    return Pairs(np.sort(np.concatenate([np.empty(0, np.float32), *same_parts])), np.sort(nearest), different_total)
 
 
 def _count(distances: Distances, what: str) -> int:

@@ -21,7 +21,7 @@ from rtface.gallery.database import Database
 from rtface.gallery.editing import Edit, NewRow, unknown
 from rtface.gallery.expiry import ExpiryBeside, expire, forget_index
 from rtface.gallery.model import GalleryModel
-from rtface.gallery.names import normalised, person_name, tag_name
+from rtface.gallery.names import free_text, normalised, person_name, tag_name
 from rtface.gallery.people import UNRECORDED, Consent, Person, Picture, Provenance, people_in, pictures_of
 from rtface.gallery.searcher import Searcher
 from rtface.gallery.vectors import VectorForm, are_units
@@ -150,7 +150,8 @@ class PersonGallery:
 
     def has_counter_example(self, name: str, sha256: str) -> bool:
         """Whether this picture is known not to be this person."""
-        return any(picture.against and picture.sha256 == sha256 for picture in pictures_of(self.database, name))
+        theirs = pictures_of(self.database, normalised(name))
+        return any(picture.against and picture.sha256 == sha256 for picture in theirs)
 
     def add(
         self,
@@ -247,9 +248,9 @@ class PersonGallery:
                 edit.merge(one, other)
 
     def note(self, name: str, text: str) -> None:
-        """Puts a text in place of a person's note. Raises UnknownPerson."""
+        """Puts a text in place of a person's note; "" takes it away. Raises UnknownPerson."""
         with self.editing() as edit:
-            edit.note(edit.known(normalised(name)), text)
+            edit.note(edit.known(normalised(name)), free_text(text))
 
     def tag(self, name: str, add: Iterable[str] = (), *, remove: Iterable[str] = ()) -> None:
         """Adds and removes a person's tags. Raises UnknownPerson."""
@@ -259,7 +260,7 @@ class PersonGallery:
     def consent(self, name: str, purpose: str, until: date | None = None) -> None:
         """Records that a person agreed now, for this, until the end of that day. Raises UnknownPerson."""
         with self.editing() as edit:
-            edit.consent(edit.known(normalised(name)), Consent(self._clock(), purpose, until))
+            edit.consent(edit.known(normalised(name)), Consent(self._clock(), free_text(purpose), until))
 
     def expire(self) -> list[str]:
         """Erases everybody whose consent has ended; gives their names and those of whom opening has erased.

@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from rtface.errors import EvaluationError, PictureError
-from rtface.evaluation.lfw import BATCH, LfwProtocol, Pair, embed_pictures, evaluate, read_protocol
+from rtface.evaluation.lfw import BATCH, LfwProtocol, Pair, embed_pictures, evaluate, read_protocol, read_view1
 from rtface.types import Detection, Image
 from tests.fakes import FakeEmbedder
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+FARS = ("1e-1", "1e-2", "1e-3", "1e-4")
 GOOD = "2\t1\nAda\t1\t2\nAda\t1\tBo\t1\nBo\t1\t2\nBo\t2\tCy\t12\n"
 PICTURES = ["Ada/Ada_0001.jpg", "Ada/Ada_0002.jpg", "Bo/Bo_0001.jpg", "Bo/Bo_0002.jpg", "Cy/Cy_0012.jpg"]
 
@@ -97,7 +98,7 @@ def test_the_official_folds_hold_what_their_authors_say() -> None:
     report = evaluate(protocol, perfect(protocol))
     assert (report.same_pairs, report.different_pairs) == (2891, 2687149)
     assert (report.accuracy, report.accuracy_std) == (1.0, 0.0)
-    assert report.val_at_far == {"1e-3": 1.0, "1e-4": 1.0, "1e-5": 1.0}
+    assert report.val_at_far == dict.fromkeys(("1e-1", "1e-2", "1e-3", "1e-4", "1e-5"), 1.0)
 
 
 def protocol_of(people: int, folds: int = 2) -> LfwProtocol:
@@ -125,7 +126,7 @@ def test_a_perfect_embedding_is_perfect() -> None:
     protocol = protocol_of(20)
     report = evaluate(protocol, perfect(protocol))
     assert (report.accuracy, report.accuracy_std, report.accuracy_error) == (1.0, 0.0, 0.0)
-    assert report.val_at_far == {"1e-3": 1.0, "1e-4": 1.0}
+    assert report.val_at_far == dict.fromkeys(FARS, 1.0)
     assert report.threshold == pytest.approx(1.0)
     assert (report.pairs, report.pictures, report.same_pairs, report.different_pairs) == (40, 40, 20, 760)
     assert report.failed_to_acquire == ()
@@ -135,13 +136,13 @@ def test_an_embedding_that_sees_nobody_apart_validates_nobody() -> None:
     protocol = protocol_of(20)
     report = evaluate(protocol, dict.fromkeys(protocol.pictures, np.array([1, 0], np.float32)))
     assert report.accuracy == 0.5
-    assert report.val_at_far == {"1e-3": 0.0, "1e-4": 0.0}
+    assert report.val_at_far == dict.fromkeys(FARS, 0.0)
 
 
 def test_a_smaller_rate_is_told_where_enough_pairs_show_it() -> None:
     few, many = protocol_of(20), protocol_of(230)
-    assert set(evaluate(few, perfect(few)).val_at_far) == {"1e-3", "1e-4"}
-    assert set(evaluate(many, perfect(many)).val_at_far) == {"1e-3", "1e-4", "1e-5"}
+    assert set(evaluate(few, perfect(few)).val_at_far) == set(FARS)
+    assert set(evaluate(many, perfect(many)).val_at_far) == {*FARS, "1e-5"}
 
 
 def test_a_failed_picture_is_wrong_in_each_of_its_pairs() -> None:
@@ -150,7 +151,7 @@ def test_a_failed_picture_is_wrong_in_each_of_its_pairs() -> None:
     report = evaluate(protocol, perfect(protocol) | {failed: None})
     assert report.failed_to_acquire == (failed,)
     assert report.accuracy == pytest.approx(1 - 2 / 40)
-    assert report.val_at_far == {"1e-3": 19 / 20, "1e-4": 19 / 20}
+    assert report.val_at_far == dict.fromkeys(FARS, 19 / 20)
     assert (report.same_pairs, report.different_pairs) == (20, 760 - 38)
 
 
@@ -166,9 +167,48 @@ def test_json_has_the_keys_that_others_script_against() -> None:
     report = evaluate(protocol, perfect(protocol) | dict.fromkeys(protocol.pictures[:1]))
     read = json.loads(json.dumps(report.as_json()))
     assert {"accuracy", "accuracy_std", "val_at_far", "threshold", "pairs", "failed_to_acquire"} <= set(read)
-    assert set(read["val_at_far"]) == {"1e-3", "1e-4"}
+    assert set(read["val_at_far"]) == {"1e-1", "1e-2", "1e-3", "1e-4"}
     assert (read["pairs"], read["failed_to_acquire"]) == (40, 1)
     assert read["failed_pictures"] == [str(protocol.pictures[0])]
+
+
+def test_view_1_judges_the_test_pairs_at_the_distance_of_the_training_pairs(tmp_path: Path) -> None:
+    written(tmp_path, "")
+    train, test = tmp_path / "pairsDevTrain.txt", tmp_path / "pairsDevTest.txt"
+    train.write_text("1\nAda\t1\t2\nAda\t1\tBo\t1\n")
+    test.write_text("1\nBo\t1\t2\nBo\t2\tCy\t12\n")
+    protocol = read_view1(train, test, tmp_path)
+    assert (protocol.view, [len(fold) for fold in protocol.folds]) == (1, [2, 2])
+    ada, ada2, bo, bo2, cy = protocol.pictures
+    vectors = {path: unit(angle) for path, angle in ((ada, 0), (ada2, 20), (bo, 90), (bo2, 150), (cy, 260))}
+    report = evaluate(protocol, vectors, resamples=20)
+    # Trained on 20 and 90 degrees, the distance lies between; of the test pairs (60, 110 degrees) both are beyond
+    # or, at 60, inside it: 2 - 2 cos 60 = 1.0 against (0.12 + 2.0) / 2 = 1.06.
+    assert report.threshold == pytest.approx((2 - 2 * np.cos(np.radians(20)) + 2) / 2)
+    assert report.accuracy == 1.0
+    vectors[bo2] = unit(170)
+    assert evaluate(protocol, vectors).accuracy == 0.5
+
+
+def test_view_1_wants_the_number_of_pairs_alone_in_its_first_line(tmp_path: Path) -> None:
+    file = written(tmp_path, GOOD)
+    with pytest.raises(EvaluationError, match=r"line 1: .* is not the number of pairs of a kind"):
+        read_view1(file, file, tmp_path)
+
+
+def test_intervals_of_accuracy_hold_the_accuracy() -> None:
+    protocol = protocol_of(60)
+    rng = np.random.default_rng(2)
+    vectors = {path: unit(float(rng.uniform(0, 40) + 70 * (i // 2 % 5))) for i, path in enumerate(protocol.pictures)}
+    report = evaluate(protocol, vectors, resamples=100)
+    assert report.accuracy_interval is not None
+    assert report.accuracy_interval[0] < report.accuracy < report.accuracy_interval[1]
+    assert report.all_pairs.auc_interval is not None
+    assert evaluate(protocol, vectors).accuracy_interval is None
+
+
+def unit(degrees: float) -> NDArray[np.float32]:
+    return np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], np.float32)
 
 
 def test_vectors_that_do_not_fit_are_refused() -> None:

@@ -153,34 +153,3 @@ def test_equal_error_rate_of_two_bells_is_the_tail_between_them() -> None:
     rate, distance = metrics.equal_error_rate(same, different)
     assert rate == pytest.approx(0.5 * math.erfc(1 / math.sqrt(2)), abs=3e-3)
     assert distance == pytest.approx(1.5, abs=0.02)
-
-
-def people_on_a_sphere(people: int, pictures: int, size: int = 16) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    rng = np.random.default_rng(11)
-    centres = rng.normal(size=(people, size))
-    numbers = rng.integers(0, people, pictures)
-    rows = centres[numbers] + 0.8 * rng.normal(size=(pictures, size))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), numbers
-
-
-def test_all_pairs_agree_with_brute_force_in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "BLOCK_ROWS", 37)
-    rows, people = people_on_a_sphere(30, 400)
-    first, second = np.triu_indices(400, 1)
-    distances = ((rows[first].astype(np.float64) - rows[second]) ** 2).sum(axis=1)
-    alike = people[first] == people[second]
-    pairs = metrics.all_pairs(rows, people, most=1e-2)
-    np.testing.assert_allclose(pairs.same, np.sort(distances[alike]), atol=1e-6)
-    kept = int(0.01 * np.count_nonzero(~alike)) + 1
-    assert pairs.different_total == np.count_nonzero(~alike)
-    np.testing.assert_allclose(pairs.different, np.sort(distances[~alike])[:kept], atol=1e-6)
-    for most in (1e-2, 1e-3, 1e-4):
-        held = metrics.val_at_far(pairs.same, pairs.different, most, different_total=pairs.different_total)
-        whole = metrics.val_at_far(distances[alike], distances[~alike], most)
-        assert held == pytest.approx(whole, abs=2e-6)
-
-
-@pytest.mark.parametrize("pictures", [0, 1])
-def test_all_pairs_of_nobody_are_none(pictures: int) -> None:
-    pairs = metrics.all_pairs(np.ones((pictures, 1), np.float32), np.zeros(pictures, int))
-    assert (len(pairs.same), len(pairs.different), pairs.different_total) == (0, 0, 0)
