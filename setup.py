@@ -16,7 +16,7 @@ class BuildWithData(build_py):
         """Builds, then copies the files beside the code."""
         super().run()
         if not self.editable_mode:
-            for file in ("engines/models.toml", "engines/ranges.toml", "config.toml"):
+            for file in ("engines/models.toml", "engines/ranges.toml", "engines/impostors.toml", "config.toml"):
                 shutil.copy(HERE / file, Path(self.build_lib) / "rtface")
 
 
@@ -45,6 +45,7 @@ setup(
         "platformdirs>=4",
         "pydantic>=2.7",
         "rich>=13",
+        "scipy>=1.10",
     ],
     extras_require={
         "encryption": ["cryptography>=41"],
