@@ -8,7 +8,7 @@ with rtface.open(gallery="family.db") as system:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -128,6 +128,7 @@ class System:
     @cached_property
     def judge(self) -> Judge:
         """The gallery with the rules for asking it."""
+        from rtface.gallery.calibration import kept_calibration
         from rtface.pipeline.judge import Judge, VoteRules
 
         config = self.config
@@ -139,7 +140,16 @@ class System:
             config.min_margin,
             config.false_name_rate,
         )
-        return Judge(self.gallery, self.embedder_spec.limits, rules)
+        database = self.gallery.database
+        return Judge(self.gallery, self._limits(), rules, calibration=lambda: kept_calibration(database))
+
+    def _limits(self) -> Mapping[float, float]:
+        """Rates and distances of the model's impostors; for vectors of fewer numbers than its own, models.toml's."""
+        from rtface.gallery.impostors import shipped_tail
+
+        spec = self.embedder_spec
+        tail = shipped_tail(spec.name, spec.fingerprint) if self.gallery.form.size == spec.embedding_size else None
+        return spec.limits if tail is None else tail.limits()
 
     def recognizer(self, *, stills: Collection[str] = ()) -> Recognizer:
         """A recogniser with no memory of any track yet; sources named in ``stills`` show pictures, not scenes."""

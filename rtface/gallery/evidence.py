@@ -174,13 +174,12 @@ class Evidence:
         """Takes in one more look; the oldest leaves a full window."""
         self._looks.append(look)
 
-    def forget_others(self, enrolled: Collection[str], rules: Rules) -> None:
-        """Strikes the rows of people no longer enrolled, and judges those looks again: a removed person must neither
-        be named nor told of any more."""
+    def follow(self, enrolled: Collection[str], rules: Rules) -> None:
+        """Judges all looks again by these rules, which may have changed with the gallery, without the rows of people no
+        longer enrolled: a removed person must neither be named nor told of any more."""
         for place, look in enumerate(self._looks):
             left = [row for row in look.vote.neighbors if row.person in enrolled]
-            if len(left) < len(look.vote.neighbors):
-                self._looks[place] = judged_again(look, left, rules)
+            self._looks[place] = judged_again(look, left, rules)
 
     def verdict(self, rules: Rules) -> Verdict:
         """Who it is, going by all looks in the window."""

@@ -164,8 +164,9 @@ def distance_limit(limits: Mapping[float, float], chances: float, false_identifi
         false_identification_rate: how often one look at a stranger may give a name, over 0 and at most 1.
 
     Returns:
-        Interpolated between the table's entries over the logarithm of the rate. Outside the table its nearest end:
-        below the smallest measured rate the limit stays there, and the rate promised is no longer kept.
+        Straight between the table's entries over the logarithm of the rate. Above the largest rate measured its
+        distance; below the smallest straight on, at the slope of the last two, down to 0: nothing was measured there,
+        but a gallery that outgrows the table does not stay at a distance that is certainly too large.
 
     Raises:
         ConfigError: the table is empty, has a rate that is no rate, or distances that fall where the rate grows; or
@@ -180,9 +181,10 @@ def distance_limit(limits: Mapping[float, float], chances: float, false_identifi
     if falls or not all(0 < rate <= 1 and 0 <= distance <= 4 for rate, distance in table):
         raise ConfigError(f"The model's calibrated distances {dict(table)} are not rates with growing distances 0..4.")
     wanted = false_identification_rate / max(chances, 1)
-    if wanted <= table[0][0]:
+    if len(table) == 1:
         return table[0][1]
     for (lower, near), (upper, far) in pairwise(table):
         if wanted <= upper:
-            return min(near + (far - near) * math.log(wanted / lower) / math.log(upper / lower), far)
+            distance = near + (far - near) * math.log(wanted / lower) / math.log(upper / lower)
+            return max(min(distance, far), 0.0)
     return table[-1][1]

@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.gallery.calibration import Calibration
 from rtface.gallery.evidence import AUTO_RATE, ballot, refuse_unreachable
 from rtface.gallery.voting import comparisons, distance_limit
 from rtface.interfaces import Gallery
 from rtface.types import Ballot, Identity, Neighbor, Rules
 
+log = logging.getLogger(__name__)
+
+GROWN = 2
+"""So many times the people it was calibrated with, and a gallery should be measured again."""
+DEFAULT_RATE = 0.001
+"""Of false identification, where neither the settings nor a calibration name one."""
+
 
 @dataclass(frozen=True, slots=True)
 class VoteRules:
-    """How neighbours become a verdict; the settings of the same names."""
+    """How neighbours become a verdict; the settings of the same names.
+
+    What is ``auto`` comes from the gallery's calibration.
+    """
 
     k: int
     min_share: float
     max_distance: float | Literal["auto"]
-    false_identification_rate: float
-    min_margin: float = 0.0
+    false_identification_rate: float | Literal["auto"]
+    min_margin: float | Literal["auto"] = "auto"
     false_name_rate: float | Literal["auto"] = "auto"
+
+
+def never_calibrated() -> None:
+    """The calibration of a gallery that has none."""
 
 
 class Judge:
     """A gallery with the rules for asking it."""
 
-    def __init__(self, gallery: Gallery, limits: Mapping[float, float], rules: VoteRules) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        limits: Mapping[float, float],
+        rules: VoteRules,
+        *,
+        calibration: Callable[[], Calibration | None] = never_calibrated,
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             gallery: the people.
-            limits: the model's table of false accept rate to distance (engines/models.toml).
+            limits: rates of false comparisons to distances, for a gallery without a calibration.
             rules: the settings.
+            calibration: reads the gallery's own; asked again whenever the gallery has changed.
 
         Raises:
             ConfigError: no number of looks could show that a name keeps to ``false_name_rate``.
@@ -44,10 +68,13 @@ class Judge:
         self.gallery = gallery
         self._limits = limits
         self._rules = rules
-        refuse_unreachable(self.rules())
+        self._read_calibration = calibration
+        self._calibration: Calibration | None = None
+        self._outgrown = False
         self._measured_at = -1
         self._limit = 0.0
         self._enrolled: Mapping[str, int] = {}
+        refuse_unreachable(self.rules())
 
     @property
     def limit(self) -> float:
@@ -60,22 +87,45 @@ class Judge:
 
         A still is one look and nobody is followed in it: the rate of one look is all that it is held to.
         """
-        rules = self._rules
-        of_a_look, wanted = rules.false_identification_rate, rules.false_name_rate
+        self._follow()
+        rules, known = self._rules, self._calibration
+        of_a_look, wanted = self._rate(), rules.false_name_rate
         followed = 1.0 if still else min(AUTO_RATE * of_a_look, 1.0) if wanted == "auto" else wanted
-        return Rules(rules.k, rules.min_share, rules.min_margin, min_votes, of_a_look, followed)
+        margin = rules.min_margin
+        if margin == "auto":
+            margin = 0.0 if known is None else known.margin
+        return Rules(rules.k, rules.min_share, margin, min_votes, of_a_look, followed)
+
+    def _rate(self) -> float:
+        rate = self._rules.false_identification_rate
+        if rate == "auto":
+            return DEFAULT_RATE if self._calibration is None else self._calibration.rate
+        return rate
 
     def _follow(self) -> None:
         if self.gallery.revision == self._measured_at:
             return
         self._measured_at = self.gallery.revision
         self._enrolled = self.gallery.counts()
-        rules = self._rules
-        if rules.max_distance == "auto":
-            chances = comparisons(self._enrolled, k=rules.k, min_share=rules.min_share)
-            self._limit = distance_limit(self._limits, chances, rules.false_identification_rate)
-        else:
+        self._calibration = self._read_calibration()
+        rules, known = self._rules, self._calibration
+        chances = comparisons(self._enrolled, k=rules.k, min_share=rules.min_share)
+        if rules.max_distance != "auto":
             self._limit = rules.max_distance
+        elif known is None:
+            self._limit = distance_limit(self._limits, chances, self._rate())
+        else:
+            self._limit = known.limit(chances, self._rate())
+            self._tell_outgrown(known, chances)
+
+    def _tell_outgrown(self, known: Calibration, chances: float) -> None:
+        outgrown = len(self._enrolled) > GROWN * known.people or not known.holds(chances, self._rate())
+        if outgrown and not self._outgrown:
+            log.warning(
+                "The gallery was calibrated with %d people and has %d: rtface gallery calibrate measures it anew.",
+                *(known.people, len(self._enrolled)),
+            )
+        self._outgrown = outgrown
 
     def vote(self, embeddings: NDArray[np.float32]) -> list[Identity]:
         """The verdict of each of N unit rows by itself; nobody where no person convinces."""

@@ -19,7 +19,7 @@ from rtface.pipeline.lookout import Lookout
 from rtface.pipeline.memory import TrackMemory
 from rtface.pipeline.round import Look, Round, Sighting
 from rtface.pipeline.timing import Stopwatch
-from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Track, TrackState
+from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Rules, Track, TrackState
 
 EMBEDDINGS_A_ROUND = 4
 LOOKS_A_ROUND = 6
@@ -153,15 +153,19 @@ class Recognizer:
             if self._judge.gallery.refresh():
                 enrolled = self._judge.gallery.counts()
                 for camera in self._cameras.values():
+                    camera.rules = self._rules_of(camera.source)
                     for memory in camera.memories.values():
-                        memory.evidence.forget_others(enrolled, self._judge.rules())
+                        memory.evidence.follow(enrolled, camera.rules)
+
+    def _rules_of(self, source: str) -> Rules:
+        stills = source in self._stills
+        return self._judge.rules(1 if stills else self._rules.min_votes, still=stills)
 
     def _new_camera(self, source: str) -> Camera:
         stills = source in self._stills
         full_look_s = 0.0 if stills else self._full_look_s
         lookout = Lookout(self._detector, full_look_s=full_look_s, new_face_s=self._new_face_s)
-        rules = self._judge.rules(1 if stills else self._rules.min_votes, still=stills)
-        camera = Camera(source, lookout, self._make_tracker(stills), rules, self._numbers)
+        camera = Camera(source, lookout, self._make_tracker(stills), self._rules_of(source), self._numbers)
         self._cameras[source] = camera
         return camera
 

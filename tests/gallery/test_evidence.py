@@ -229,7 +229,7 @@ def test_swapping_two_people_swaps_the_verdict(votes: list[str | None]) -> None:
 @given(several, st.sampled_from(["ada", "bob", "cyd"]))
 def test_removing_a_person_removes_the_name_and_every_row_of_theirs(votes: list[str | None], gone: str) -> None:
     evidence = gathered(*votes)
-    evidence.forget_others({"ada", "bob", "cyd"} - {gone}, RULES)
+    evidence.follow({"ada", "bob", "cyd"} - {gone}, RULES)
     assert evidence.verdict(RULES).identity.person != gone
     assert gone not in repr(evidence.looks)
 
@@ -241,7 +241,7 @@ def test_looks_at_somebody_removed_may_speak_for_the_next_nearest() -> None:
         said = ballot(rows, limit=1.0, enrolled=[("ada", 1), ("bob", 1)], rules=RULES, revision=at)
         evidence.add(said)
     assert evidence.verdict(RULES).identity.person == "ada"
-    evidence.forget_others({"bob"}, RULES)
+    evidence.follow({"bob"}, RULES)
     assert evidence.verdict(RULES).identity.person == "bob"
 
 

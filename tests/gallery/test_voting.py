@@ -227,10 +227,16 @@ def test_limit_between_entries_follows_the_logarithm_of_the_rate() -> None:
     assert distance_limit({1e-4: 1.0, 1e-2: 1.4}, 10, 1e-2) == pytest.approx(1.2)
 
 
-def test_limit_outside_the_table_is_its_nearest_end() -> None:
-    assert distance_limit(LIMITS, 10**9, 1e-2) == 0.9
+def test_limit_above_the_table_is_its_last_entry() -> None:
     assert distance_limit(LIMITS, 1, 1.0) == 1.2
     assert distance_limit(LIMITS, 0, 1e-2) == distance_limit(LIMITS, 1, 1e-2)
+
+
+def test_limit_below_the_table_goes_straight_on_down_to_nothing() -> None:
+    assert distance_limit(LIMITS, 10**4, 1e-2) == pytest.approx(0.82)
+    assert distance_limit(LIMITS, 10**5, 1e-2) == pytest.approx(0.74)
+    assert distance_limit(LIMITS, 10**30, 1e-2) == 0
+    assert distance_limit({1e-3: 0.7}, 10**9, 1e-2) == 0.7
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.floats(1e-4, 1))
