@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
+MODELS = {512: "facenet", 128: "sface"}
 BLOCK = 10_000
 """People drawn at once, each block from seeds of its own: any block can be drawn again alone."""
 
@@ -87,6 +88,25 @@ def noise(size: int, distance: float = 0.8) -> People:
     # Two pictures of one person have cosine 1 / (1 + w) with deviations of variance w.
     spread = np.float32(np.sqrt(1 / (1 - distance / 2) - 1))
     return People(np.zeros(size, np.float32), eye, eye * spread, np.ones(1, np.float32))
+
+
+def embedded(shared: Path, keep: Path, size: int) -> Path:
+    """A file in ``keep`` of LFW's embeddings by the model of this size; made when it is not there."""
+    from rtface.config import load_config
+    from rtface.evaluation.lfw import embed_pictures
+    from rtface.sources.images import read_picture
+    from rtface.system import System
+
+    file = keep / f"{MODELS[size]}.npz"
+    if not file.exists():
+        pictures = sorted((shared / "data" / "lfw").glob("*/*.jpg"))
+        with System(load_config(None, {"embedder": MODELS[size]})) as system:
+            found = embed_pictures(
+                pictures, system.detector, system.embedder, read_picture=read_picture, report=lambda *_: None
+            )
+        known = {picture: row for picture, row in found.items() if row is not None}
+        np.savez(file, vectors=np.stack(list(known.values())), people=[picture.parent.name for picture in known])
+    return file
 
 
 def real(file: Path) -> tuple[Rows, NDArray[np.str_]]:
