@@ -13,7 +13,7 @@ import numpy as np
 from tests.gallery.samples import gallery_at, units
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["rtface.gallery.store", "hnswlib", "numpy", "tests.gallery.samples"])
+CONTEXT.set_forkserver_preload(["rtface.gallery.store", "hnswlib", "numpy", "tests.gallery.killing"])
 
 
 @contextmanager

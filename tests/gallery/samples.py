@@ -1,12 +1,14 @@
 """Rows, galleries and a slow search that is certainly right."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.gallery.index import IndexKind
 from rtface.gallery.store import PersonGallery, open_gallery
+from rtface.server_url import ServerUrl
 
 SIZE = 32
 PATIENCE = 0.05
@@ -33,14 +35,15 @@ def distances(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArra
 
 
 def gallery_at(
-    path: Path,
+    path: Path | ServerUrl,
     *,
     model: str = "facenet",
     fingerprint: str = "1f2e",
     size: int = SIZE,
     create: bool = True,
-    index: IndexKind = "auto",
+    index: IndexKind | Literal["database"] = "auto",
     patience: float = PATIENCE,
+    key: bytes | None = None,
 ) -> PersonGallery:
     return open_gallery(
         path,
@@ -51,6 +54,7 @@ def gallery_at(
         index=index,
         clock=lambda: 1_700_000_000.0,
         patience=patience,
+        key=key,
     )
 
 
