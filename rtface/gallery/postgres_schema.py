@@ -64,7 +64,7 @@ _FIRST = (
     "CREATE INDEX people_by_consent ON people (consent_until) WHERE consent_until IS NOT NULL",
     """CREATE TABLE embeddings (
         picture_id bigint PRIMARY KEY REFERENCES pictures (id) ON DELETE CASCADE,
-        vector bytea NOT NULL)             -- what shape_embeddings makes of it""",
+        vector vector NOT NULL)            -- see shape_embeddings""",
     """CREATE TABLE tags (
         person_id bigint NOT NULL REFERENCES people (id) ON DELETE CASCADE,
         tag text COLLATE "C" NOT NULL,

@@ -1,6 +1,9 @@
-"""What every gallery does, whatever index it searches with."""
+"""What every gallery does, in a file or on a server, whatever index it searches with."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,38 +12,73 @@ from rtface.errors import BadName, UnknownPerson
 from rtface.gallery.index import IndexKind
 from rtface.gallery.store import Person, PersonGallery, Picture
 from rtface.interfaces import Gallery
+from rtface.server_url import ServerUrl
+from tests import postgres
 from tests.gallery.samples import SIZE, clusters, distances, enroll, gallery_at, units
 
-INDEXES: list[IndexKind] = ["exact", "hnsw"]
+Kind = IndexKind | Literal["database"]
+PLACES: dict[str, tuple[str, Kind]] = {
+    "file, exact": ("file", "exact"),
+    "file, hnsw": ("file", "hnsw"),
+    "server, searched here": ("server", "exact"),
+    "server, searched there": ("server", "database"),
+    "server, searched there by its graph": ("graph", "database"),
+}
+BY_GRAPH = "?options=-c%20enable_seqscan%3Doff%20-c%20enable_sort%3Doff"
+"""The server's planner compares with every row of so small a gallery, unless told not to."""
 
 
-@pytest.fixture(params=INDEXES)
-def kind(request: pytest.FixtureRequest) -> IndexKind:
-    value: IndexKind = request.param
-    return value
+@dataclass(frozen=True)
+class Place:
+    """Where a gallery is, and how it is searched."""
+
+    at: Path | ServerUrl
+    kind: Kind
+
+    def open(self, kind: Kind | None = None) -> PersonGallery:
+        return gallery_at(self.at, index=kind or self.kind, patience=5)
 
 
-def family(path: Path, kind: IndexKind) -> PersonGallery:
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    where, kind = PLACES[request.param]
+    if where == "file":
+        return Place(tmp_path / "g.db", kind)
+    server = postgres.shared_server()
+    return Place(server.url(server.new_database(), parameters=BY_GRAPH if where == "graph" else ""), kind)
+
+
+def family(place: Place) -> PersonGallery:
     """Four people with six pictures each."""
-    gallery = gallery_at(path, index=kind)
+    gallery = place.open()
     rows = clusters(1, people=4, each=6)
-    for place, name in enumerate(["Ada", "Bob", "김민수", "Zoë"]):
-        enroll(gallery, name, rows[6 * place : 6 * place + 6])
+    for number, name in enumerate(["Ada", "Bob", "김민수", "Zoë"]):
+        enroll(gallery, name, rows[6 * number : 6 * number + 6])
     return gallery
 
 
-def test_it_fits_the_joint(tmp_path: Path, kind: IndexKind) -> None:
-    gallery: Gallery = gallery_at(tmp_path / "g.db", index=kind)
+def refreshed_within(gallery: PersonGallery, *, seconds: float) -> bool:
+    """A server tells of changes a moment later; a file is looked into."""
+    until = time.monotonic() + seconds
+    while not gallery.refresh():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def test_it_fits_the_joint(place: Place) -> None:
+    gallery: Gallery = place.open()
     gallery.close()
     gallery.close()
 
 
-def test_search_gives_the_nearest_rows_of_each_query(tmp_path: Path, kind: IndexKind) -> None:
+def test_search_gives_the_nearest_rows_of_each_query(place: Place) -> None:
     rows = clusters(1, people=4, each=6)
     names = np.repeat(["Ada", "Bob", "김민수", "Zoë"], 6)
     queries = clusters(1, people=4, each=6, spread=0.5)[::5] * 0.9 + units(9, 5) * 0.1
     queries = np.asarray(queries / np.linalg.norm(queries, axis=1, keepdims=True), np.float32)
-    with family(tmp_path / "g.db", kind) as gallery:
+    with family(place) as gallery:
         found = gallery.search(queries, 5)
     truth = distances(queries, rows)
     for row, near in zip(truth, found, strict=True):
@@ -49,30 +87,30 @@ def test_search_gives_the_nearest_rows_of_each_query(tmp_path: Path, kind: Index
         assert [neighbor.distance for neighbor in near] == pytest.approx(row[order], abs=3e-6)
 
 
-def test_search_before_and_after_additions_agrees_with_a_fresh_opening(tmp_path: Path, kind: IndexKind) -> None:
+def test_search_before_and_after_additions_agrees_with_a_fresh_opening(place: Place) -> None:
     rows, queries = units(1, 60), units(2, 10)
-    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+    with place.open() as gallery:
         assert gallery.search(queries, 3) == [[]] * 10
-        for place in range(60):
-            enroll(gallery, f"person {place % 7}", rows[place : place + 1], tag=str(place))
-            nearest = gallery.search(rows[place : place + 1], 1)[0][0]
-            assert nearest.person == f"person {place % 7}"
+        for number in range(60):
+            enroll(gallery, f"person {number % 7}", rows[number : number + 1], tag=str(number))
+            nearest = gallery.search(rows[number : number + 1], 1)[0][0]
+            assert nearest.person == f"person {number % 7}"
             assert nearest.distance < 1e-5
         grown = gallery.search(queries, 60)
-    with gallery_at(tmp_path / "g.db", index="exact") as gallery:
+    with place.open("exact") as gallery:
         assert [[near.person for near in row] for row in gallery.search(queries, 60)] == [
             [near.person for near in row] for row in grown
         ]
 
 
-def test_no_query_and_more_neighbours_than_rows(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_no_query_and_more_neighbours_than_rows(place: Place) -> None:
+    with family(place) as gallery:
         assert gallery.search(units(1, 0), 5) == []
         assert len(gallery.search(units(1, 1), 1000)[0]) == len(gallery) == 24
 
 
-def test_people_and_pictures_are_listed(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_people_and_pictures_are_listed(place: Place) -> None:
+    with family(place) as gallery:
         assert gallery.people() == [Person(name, 6, 1_700_000_000.0) for name in ["Ada", "Bob", "Zoë", "김민수"]]
         assert gallery.counts() == {"Ada": 6, "Bob": 6, "Zoë": 6, "김민수": 6}
         assert gallery.pictures("Ada")[1] == Picture("Ada-1", "/pictures/Ada-1.jpg", 1_700_000_000.0, 0.5, revision=2)
@@ -80,8 +118,8 @@ def test_people_and_pictures_are_listed(tmp_path: Path, kind: IndexKind) -> None
         assert gallery.has_picture("Bob-99") is None
 
 
-def test_removed_person_is_found_nowhere(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_removed_person_is_found_nowhere(place: Place) -> None:
+    with family(place) as gallery:
         gallery.search(units(1, 1), 5)
         gallery.remove("Bob")
         assert gallery.counts() == {"Ada": 6, "Zoë": 6, "김민수": 6}
@@ -90,12 +128,12 @@ def test_removed_person_is_found_nowhere(tmp_path: Path, kind: IndexKind) -> Non
         assert gallery.check() == []
         with pytest.raises(UnknownPerson):
             gallery.pictures("Bob")
-    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+    with place.open() as gallery:
         assert len(gallery.search(units(1, 1), 100)[0]) == 18
 
 
-def test_removed_person_can_be_enrolled_again(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_removed_person_can_be_enrolled_again(place: Place) -> None:
+    with family(place) as gallery:
         gallery.search(units(1, 1), 5)
         gallery.remove("Zoë")
         enroll(gallery, "Zoë", units(50, 2))
@@ -104,8 +142,8 @@ def test_removed_person_can_be_enrolled_again(tmp_path: Path, kind: IndexKind) -
         assert gallery.check() == []
 
 
-def test_renamed_person_is_found_under_the_new_name(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_renamed_person_is_found_under_the_new_name(place: Place) -> None:
+    with family(place) as gallery:
         before = gallery.search(units(1, 3), 24)
         gallery.rename("Bob", "  Robert ")
         after = gallery.search(units(1, 3), 24)
@@ -115,8 +153,8 @@ def test_renamed_person_is_found_under_the_new_name(tmp_path: Path, kind: IndexK
         assert "Bob" not in gallery.counts()
 
 
-def test_name_taken_by_somebody_else_is_refused(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_name_taken_by_somebody_else_is_refused(place: Place) -> None:
+    with family(place) as gallery:
         with pytest.raises(BadName, match="already enrolled"):
             gallery.rename("Bob", "Ada")
         revision = gallery.revision
@@ -125,15 +163,15 @@ def test_name_taken_by_somebody_else_is_refused(tmp_path: Path, kind: IndexKind)
         assert gallery.counts()["Bob"] == 6
 
 
-def test_unknown_person_is_told_with_a_suggestion(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_unknown_person_is_told_with_a_suggestion(place: Place) -> None:
+    with family(place) as gallery:
         for act in (gallery.remove, gallery.pictures, lambda name: gallery.rename(name, "Eve")):
             with pytest.raises(UnknownPerson, match="Did you mean 'Zoë'"):
                 act("zoë")
 
 
-def test_revision_grows_with_every_change_and_only_then(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as gallery:
+def test_revision_grows_with_every_change_and_only_then(place: Place) -> None:
+    with family(place) as gallery:
         revisions = [gallery.revision]
         enroll(gallery, "Ada", units(7, 1), tag="new")
         revisions.append(gallery.revision)
@@ -146,19 +184,20 @@ def test_revision_grows_with_every_change_and_only_then(tmp_path: Path, kind: In
         gallery.search(units(1, 1), 5)
         gallery.check()
         assert gallery.revision == revisions[-1]
-    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+    with place.open() as gallery:
         assert gallery.revision == revisions[-1]
 
 
-def test_changes_of_another_program_are_taken_in_by_refresh(tmp_path: Path, kind: IndexKind) -> None:
-    with family(tmp_path / "g.db", kind) as reader, gallery_at(tmp_path / "g.db", index=kind) as writer:
+def test_changes_of_another_program_are_taken_in_by_refresh(place: Place) -> None:
+    with family(place) as reader, place.open() as writer:
         reader.search(units(1, 1), 5)
         assert not reader.refresh()
         enroll(writer, "Eve", units(77, 3))
         writer.rename("Ada", "Augusta")
         writer.remove("Bob")
-        assert reader.counts()["Bob"] == 6
-        assert reader.refresh()
+        if place.kind != "database":  # where everything is seen at once
+            assert reader.counts()["Bob"] == 6
+        assert refreshed_within(reader, seconds=1)
         assert reader.counts() == {"Augusta": 6, "Zoë": 6, "김민수": 6, "Eve": 3} == writer.counts()
         assert reader.revision == writer.revision
         assert reader.search(units(77, 1), 1)[0][0].person == "Eve"
@@ -167,10 +206,10 @@ def test_changes_of_another_program_are_taken_in_by_refresh(tmp_path: Path, kind
         assert reader.check() == []
 
 
-def test_random_life_agrees_with_brute_force(tmp_path: Path, kind: IndexKind) -> None:
+def test_random_life_agrees_with_brute_force(place: Place) -> None:
     rng = np.random.default_rng(11)
     truth: dict[str, list[np.ndarray[tuple[int], np.dtype[np.float32]]]] = {}
-    gallery = gallery_at(tmp_path / "g.db", index=kind)
+    gallery = place.open()
     rows = iter(units(12, 400))
     for step in range(150):
         act = rng.choice(["add", "add", "add", "add", "remove", "rename", "reopen"])
@@ -187,22 +226,22 @@ def test_random_life_agrees_with_brute_force(tmp_path: Path, kind: IndexKind) ->
             truth[f"renamed {step}"] = truth.pop(name)
         elif act == "reopen":
             gallery.close()
-            gallery = gallery_at(tmp_path / "g.db", index=kind)
+            gallery = place.open()
         people = [person for person, kept in truth.items() for _ in kept]
         if people:
             query = units(1000 + step, 1)
             at = distances(query, np.stack([row for kept in truth.values() for row in kept]))[0]
             order = np.argsort(at)[:4]
             found = gallery.search(query, 4)[0]
-            assert [near.person for near in found] == [people[place] for place in order]
+            assert [near.person for near in found] == [people[row] for row in order]
             assert [near.distance for near in found] == pytest.approx(at[order], abs=3e-6)
     assert gallery.counts() == {name: len(kept) for name, kept in truth.items()}
     assert gallery.check() == []
     gallery.close()
 
 
-def test_row_that_is_no_embedding_is_refused_and_leaves_nothing(tmp_path: Path, kind: IndexKind) -> None:
-    with gallery_at(tmp_path / "g.db", index=kind) as gallery:
+def test_row_that_is_no_embedding_is_refused_and_leaves_nothing(place: Place) -> None:
+    with place.open() as gallery:
         bad = [
             units(1, 1)[0] * 2,
             units(1, 1, SIZE + 1)[0],
