@@ -64,6 +64,7 @@ class Config(BaseModel):
     new_face_s: float = Field(default=0.1, ge=0, le=60)
 
     gallery: Annotated[Path | Server, BeforeValidator(_address)] = Field(default_factory=_default_gallery)
+    gallery_key: str = ""
     index: Literal["auto", "exact", "hnsw", "database"] = "auto"
     k: int = Field(default=5, ge=1, le=100)
     max_distance: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
@@ -93,6 +94,9 @@ def _file_settings(path: Path) -> dict[str, object]:
     for key in ("engines_dir", "gallery"):
         if isinstance(found.get(key), str) and not ServerUrl.fits(str(found[key])):
             found[key] = path.parent / Path(str(found[key])).expanduser()
+    kind, _, place = str(found.get("gallery_key", "")).partition(":")
+    if kind == "file":
+        found["gallery_key"] = f"file:{path.parent / Path(place).expanduser()}"
     return found
 
 

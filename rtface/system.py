@@ -106,6 +106,7 @@ class System:
 
     def open_gallery(self, *, create: bool = False) -> PersonGallery:
         """A gallery of this system's model at the configured path; the caller closes it."""
+        from rtface.gallery.keys import read_key
         from rtface.gallery.store import open_gallery
 
         spec = self.embedder_spec
@@ -116,6 +117,7 @@ class System:
             size=spec.embedding_size,
             create=create,
             index=self.config.index,
+            key=read_key(self.config.gallery_key),
         )
 
     @cached_property

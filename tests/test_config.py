@@ -35,6 +35,14 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     assert load_config(file, {}, {}).gallery == tmp_path / "people.db"
 
 
+def test_key_file_named_in_a_file_is_relative_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('gallery_key = "file:gallery.key"\n')
+    assert load_config(file, {}, {}).gallery_key == f"file:{tmp_path / 'gallery.key'}"
+    file.write_text('gallery_key = "env:GALLERY_KEY"\n')
+    assert load_config(file, {}, {}).gallery_key == "env:GALLERY_KEY"
+
+
 def test_unknown_setting_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"'min_vote'.*Did you mean 'min_votes'"):
         load_config(None, {"min_vote": "3"}, {})

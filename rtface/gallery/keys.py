@@ -73,14 +73,15 @@ def has_key(source: str, environment: Mapping[str, str] = os.environ) -> bool:
 def _parted(source: str) -> tuple[str, str]:
     kind, _, place = source.partition(":")
     if kind not in ("file", "env", "keyring") or not place:
-        raise KeyRefused(f"{source!r} names no place of a key: {KINDS}.")
+        # What was given is not repeated: it may be the key itself.
+        raise KeyRefused(f"A gallery's key is given by its place: {KINDS}.")
     return kind, str(Path(place).expanduser()) if kind == "file" else place
 
 
 def _entry(place: str) -> tuple[str, str]:
     service, _, name = place.rpartition("/")
     if not service or not name:
-        raise KeyRefused(f"keyring:{place} names no entry of the keyring: keyring:SERVICE/NAME.")
+        raise KeyRefused("An entry of the keyring has two names: keyring:SERVICE/NAME.")
     return service, name
 
 
