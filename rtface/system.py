@@ -262,7 +262,7 @@ class System:
             upgrade = self._upgrade(recognizer)
             stack.callback(upgrade.close)
             for result in stream:
-                yield replace(result, notice=upgrade.notice)
+                yield replace(result, notice=upgrade.notice or result.notice)
                 upgrade.step()
 
     def _upgrade(self, recognizer: Recognizer) -> Upgrade:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.errors import GalleryLost
 from rtface.gallery.calibration import Calibration
 from rtface.gallery.evidence import AUTO_RATE, ballot, refuse_unreachable
 from rtface.gallery.voting import comparisons, distance_limit
@@ -105,7 +106,13 @@ class Judge:
     def _follow(self) -> None:
         if self.gallery.revision == self._measured_at:
             return
-        self._measured_at = self.gallery.revision
+        try:
+            self._measure(self.gallery.revision)
+        except GalleryLost:
+            if self._measured_at < 0:
+                raise  # nothing was ever known; otherwise that stays in force
+
+    def _measure(self, revision: int) -> None:
         self._enrolled = self.gallery.counts()
         self._calibration = self._read_calibration()
         rules, known = self._rules, self._calibration
@@ -117,6 +124,7 @@ class Judge:
         else:
             self._limit = known.limit(chances, self._rate())
             self._tell_outgrown(known, chances)
+        self._measured_at = revision
 
     def _tell_outgrown(self, known: Calibration, chances: float) -> None:
         outgrown = len(self._enrolled) > GROWN * known.people or not known.holds(chances, self._rate())
@@ -132,13 +140,18 @@ class Judge:
         return [look.vote for look in self.look(embeddings)]
 
     def look(self, embeddings: NDArray[np.float32]) -> list[Ballot]:
-        """The same with all that each vote rests on."""
+        """The same with all that each vote rests on.
+
+        Raises:
+            GalleryLost: its server is out of reach, and has to be asked.
+        """
         if not len(embeddings):
             return []
         self._follow()
+        found = self._search(embeddings)  # a first search may bring the gallery to a later revision
         rules, revision = self.rules(), self.gallery.revision
         looks = []
-        for neighbors in self._search(embeddings):
+        for neighbors in found:
             people = {row.person for row in neighbors}
             enrolled = [(person, self._enrolled.get(person, 0)) for person in people]
             looks.append(ballot(neighbors, limit=self._limit, enrolled=enrolled, rules=rules, revision=revision))

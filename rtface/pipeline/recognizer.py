@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
 from rtface.embedding.crops import best_crop
+from rtface.errors import GalleryLost
 from rtface.interfaces import Detector, Embedder, PendingRows, Tracker
 from rtface.pipeline.camera import Camera, DecidedBy, EventNumbers
 from rtface.pipeline.headroom import Headroom
@@ -19,14 +21,14 @@ from rtface.pipeline.lookout import Lookout
 from rtface.pipeline.memory import TrackMemory
 from rtface.pipeline.round import Look, Round, Sighting
 from rtface.pipeline.timing import Stopwatch
-from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Rules, Track, TrackState
+from rtface.types import Ballot, Detection, Event, EventKind, Frame, FrameResult, Rules, Track, TrackState
 
 EMBEDDINGS_A_ROUND = 4
 LOOKS_A_ROUND = 6
 """At most so many faces of all cameras are embedded at once, and cut out to be judged worth it, so that a crowd walking
 in costs many short rounds and not one long one. Faces take turns. Broken tracks are not held back: their names hang on
 it."""
-GALLERY_LOOK_S = 1.0
+GALLERY_LOOK_S = 0.5
 """How often a change made by another process is looked for."""
 
 
@@ -82,6 +84,8 @@ class Recognizer:
         self._headroom = Headroom()
         self._cameras: dict[str, Camera] = {}
         self._looked_at_gallery = -np.inf
+        self._changes_wait = False
+        self._notice = ""
         self._round = 0
         self._numbers = EventNumbers()
 
@@ -134,7 +138,7 @@ class Recognizer:
             current = [swapped.get((frame.source, track.id), track) for track in tracks]
             named, events = self._cameras[frame.source].tell(current, frame.captured_at, self._grounds())
             laps = {**seen.watch.timings, **begun.watch.timings, "age": (self._clock() - frame.received_at) * 1e3}
-            results.append(FrameResult(frame, named, events, laps))
+            results.append(FrameResult(frame, named, events, laps, notice=self._notice))
         return results
 
     def finish(self, source: str, at: float) -> tuple[Event, ...]:
@@ -150,12 +154,27 @@ class Recognizer:
         now = self._clock()
         if now - self._looked_at_gallery >= GALLERY_LOOK_S:
             self._looked_at_gallery = now
-            if self._judge.gallery.refresh():
-                enrolled = self._judge.gallery.counts()
-                for camera in self._cameras.values():
-                    camera.rules = self._rules_of(camera.source)
-                    for memory in camera.memories.values():
-                        memory.evidence.follow(enrolled, camera.rules)
+            with self._outage_told():
+                self._take_in_changes()
+
+    def _take_in_changes(self) -> None:
+        self._changes_wait |= self._judge.gallery.refresh()
+        if self._changes_wait:
+            enrolled = self._judge.gallery.counts()
+            for camera in self._cameras.values():
+                camera.rules = self._rules_of(camera.source)
+                for memory in camera.memories.values():
+                    memory.evidence.follow(enrolled, camera.rules)
+            self._changes_wait = False
+        self._notice = ""
+
+    @contextmanager
+    def _outage_told(self) -> Iterator[None]:
+        """While the gallery's server is out of reach, video goes on: names stay as they are, and results say why."""
+        try:
+            yield
+        except GalleryLost as error:
+            self._notice = str(error)
 
     def _rules_of(self, source: str) -> Rules:
         stills = source in self._stills
@@ -214,14 +233,17 @@ class Recognizer:
         if embeddings is None:
             return {}
         self._headroom.collected(self._clock())
+        ballots: Sequence[Ballot | None] = [None] * len(begun.looks)
+        with self._outage_told():
+            ballots = self._judge.look(embeddings)
         swapped = {}
-        for look, embedding, said in zip(begun.looks, embeddings, self._judge.look(embeddings), strict=True):
+        for look, embedding, said in zip(begun.looks, embeddings, ballots, strict=True):
             memory = look.memory
             if memory.broken and memory.distance_to(embedding) > self._judge.limit:
                 track = look.camera.tracker.split(look.track.id)
                 swapped[look.frame.source, look.track.id] = track
                 memory = look.camera.memories[track.id] = TrackMemory(thumbnail=memory.thumbnail)
-            if look.quality >= self._rules.min_quality:
+            if said is not None and look.quality >= self._rules.min_quality:
                 memory.add(embedding, said, look.frame.captured_at, look.quality)
             memory.broken = False
         return swapped

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from rtface.errors import GalleryLost
 from rtface.pipeline.judge import Judge, VoteRules
 from rtface.pipeline.recognizer import EMBEDDINGS_A_ROUND, LOOKS_A_ROUND, Recognizer, TrackRules
 from rtface.tracking.tracker import FaceTracker
-from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Image
+from rtface.types import Detection, Event, EventKind, Frame, FrameResult, Image, Neighbor
 from tests.fakes import FakeDetector, FakeEmbedder, FakeGallery, detection, paint
 
 ADA, BOB, STRANGER = 60, 120, 180
@@ -21,12 +23,24 @@ class World:
     """A recogniser over scripted detections."""
 
     def __init__(
-        self, script: Sequence[Sequence[Detection]], people: dict[str, float], rules: TrackRules = RULES
+        self,
+        script: Sequence[Sequence[Detection]],
+        people: dict[str, float],
+        rules: TrackRules = RULES,
+        gallery: FakeGallery | None = None,
     ) -> None:
         self.embedder = FakeEmbedder()
-        self.gallery = FakeGallery(people)
+        self.gallery = gallery or FakeGallery(people)
+        self.now = 0.0
         judge = Judge(self.gallery, {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
-        self.recognizer = Recognizer(FakeDetector(script), self.embedder, judge, rules, lambda stills: FaceTracker())
+        self.recognizer = Recognizer(
+            FakeDetector(script),
+            self.embedder,
+            judge,
+            rules,
+            lambda stills: FaceTracker(),
+            clock=lambda: self.now,
+        )
 
     def play(
         self, images: Sequence[Image], fps: float = 30, source: str = "cam", start: float = 0
@@ -37,6 +51,24 @@ class World:
 
 def people_of(result: FrameResult) -> list[str | None]:
     return [track.identity.person if track.identity else None for track in result.tracks]
+
+
+class ServerGallery(FakeGallery):
+    """Out of reach while ``lost``; a search asks the server, or not."""
+
+    def __init__(self, people: dict[str, float], *, asks: bool) -> None:
+        super().__init__(people)
+        self.lost, self.asks = False, asks
+
+    def refresh(self) -> bool:
+        if self.lost:
+            raise GalleryLost("The gallery db:5432 cannot be reached.")
+        return super().refresh()
+
+    def search(self, embeddings: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
+        if self.lost and self.asks:
+            raise GalleryLost("The gallery db:5432 cannot be reached.")
+        return super().search(embeddings, k)
 
 
 def kinds(results: Sequence[FrameResult]) -> list[EventKind]:
@@ -216,3 +248,33 @@ def test_pictures_of_a_folder_are_judged_each_by_itself() -> None:
     frames = [Frame(picture, i, i * 10.0, 0.0, "dir") for i, picture in enumerate(pictures)]
     results = [recognizer.process([frame])[0] for frame in frames]
     assert [people_of(result) for result in results] == [["Ada"], ["Bob"], [None]]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_names_stay_while_the_gallery_s_server_is_gone_and_results_say_so(asks: bool) -> None:
+    gallery = ServerGallery({"Ada": ADA, "Bob": BOB}, asks=asks)
+    world = World([[detection(50, 60)]], {}, gallery=gallery)
+    named = world.play([paint({(50, 60): ADA})] * 12)
+    gallery.lost = True
+    world.now += 1
+    during = world.play([paint({(50, 60): ADA})] * 200, start=0.4)
+    assert people_of(named[-1]) == ["Ada"]
+    assert all(people_of(result) == ["Ada"] for result in during)
+    assert [result.notice for result in (named[-1], during[-1])] == ["", "The gallery db:5432 cannot be reached."]
+    gallery.lost = False
+    world.now += 1
+    after = world.play([paint({(50, 60): ADA})] * 100, start=7.1)
+    assert after[-1].notice == ""
+    assert kinds(named + during + after) == [EventKind.APPEARED, EventKind.IDENTIFIED]
+
+
+def test_face_that_takes_another_s_place_during_an_outage_does_not_keep_the_name() -> None:
+    gallery = ServerGallery({"Ada": ADA, "Bob": BOB}, asks=True)
+    world = World([[detection(50, 60)]], {}, gallery=gallery)
+    world.play([paint({(50, 60): ADA})] * 12)
+    gallery.lost = True
+    during = world.play([paint({(50, 60): STRANGER})] * 60, start=1)
+    assert people_of(during[-1]) == [None]
+    gallery.lost = False
+    world.now += 1
+    assert people_of(world.play([paint({(50, 60): BOB})] * 60, start=4)[-1]) == ["Bob"]
