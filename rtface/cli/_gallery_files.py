@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli._gallery import opened_gallery
-from rtface.cli._shared import PATH, print_json, say, settings_options
+from rtface.cli._gallery import opened_gallery, printed
+from rtface.cli._shared import PATH, open_system, print_json, say, settings_options
 
 if TYPE_CHECKING:
     from rtface.gallery.receiving import Received, SameName
@@ -54,11 +54,17 @@ def import_(file: Path, same_name: SameName, as_json: bool, config: Path | None,
     A gallery of another model, a file that was cut off or changed, or of a newer rtface is refused. A picture that is
     somebody else's here is left out and told, and the exit code is 1: one of the two names is wrong.
     """
+    from rtface.gallery.model import GalleryModel
     from rtface.gallery.portable import read_export
     from rtface.gallery.receiving import receive
 
-    with opened_gallery(config, settings, create=True) as gallery:
-        done = receive(gallery, read_export(file, gallery.model), same_name=same_name, today=date.today())
+    with open_system(config, settings) as system:
+        spec = system.embedder_spec
+        with (
+            read_export(file, GalleryModel(spec.name, spec.fingerprint, spec.embedding_size)) as export,
+            system.open_gallery(create=True) as gallery,
+        ):
+            done = receive(gallery, export, same_name=same_name, today=date.today())
     if as_json:
         print_json(asdict(done))
     _tell(done)
@@ -67,7 +73,7 @@ def import_(file: Path, same_name: SameName, as_json: bool, config: Path | None,
 
 def _tell(done: Received) -> None:
     for picture, name, owner in done.elsewhere:
-        say(f"left out: {picture} of {name} is enrolled for {owner}")
+        say(f"left out: {printed(picture)} of {name} is enrolled for {owner}")
     counts = (
         (len(done.people), "new people"),
         (len(done.merged), "merged"),
@@ -75,7 +81,5 @@ def _tell(done: Received) -> None:
         (len(done.expired), "whose consent has ended"),
         (done.known, "pictures known before"),
     )
-    say(
-        ", ".join(f"{count} {what}" for count, what in counts if count) + f"{', ' if any(c for c, _ in counts) else ''}"
-        f"{done.rows} rows added."
-    )
+    said = [f"{count} {what}" for count, what in counts if count]
+    say(", ".join([*said, f"{done.rows} rows added."]))

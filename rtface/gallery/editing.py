@@ -50,6 +50,7 @@ class Edit:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._made: set[int] = set()
         self.erased = False
         self.vectors_gone = False
 
@@ -77,6 +78,7 @@ class Edit:
         made = self._database.rows(
             "INSERT INTO people (name, created_at) VALUES (?, ?) RETURNING id", name, created_at, types=(int,)
         )
+        self._made.add(made[0][0])
         return int(made[0][0])
 
     def insert(self, person: int, row: NewRow) -> bool:
@@ -173,7 +175,10 @@ class Edit:
         """Records what a person agreed to, in place of what was recorded before."""
         before = self._database.rows("SELECT consent_for FROM people WHERE id = ?", person)
         self._set_consent(person, consent)
-        self._log([person])
+        if person in self._made:
+            self._advance()  # nobody has seen their rows, so nobody has to look at them again
+        else:
+            self._log([person])
         if before[0][0] not in ("", consent.purpose):
             self._mark_erasing()
 

@@ -7,39 +7,41 @@ changed is never taken for a whole one.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import gzip
 import hashlib
-import json
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from rtface.errors import GalleryBroken, GalleryMismatch, GalleryUnavailable
+from rtface.gallery.export_lines import VERSION, ConsentRecord, End, Header, Line, Opening, PersonRecord, RowRecord
 from rtface.gallery.gallery import PersonGallery
 from rtface.gallery.model import GalleryModel
 from rtface.gallery.people import Consent, Person, Picture, Provenance, crops_of, people_in, pictures_of, vectors_of
 from rtface.gallery.vectors import are_units
 
-FORMAT = "rtface gallery"
-VERSION = 1
-LONGEST_LINE = 64_000_000
+LONGEST_LINE = 4_000_000
 """Bytes; a row with a face takes some 15,000."""
+LARGEST_PERSON = 256_000_000
+"""Bytes of one person's lines, who are held in memory at once: some 90,000 rows, or 15,000 with faces."""
 COMPRESSION = 1
 """Base64 shrinks to the bytes it stands for; more effort gains nothing on vectors."""
+GZIP = b"\x1f\x8b"
+JPEG = b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """A picture with its (D,) float32 unit embedding and, where it was kept, the face as JPEG."""
+    """A picture with its (d,) float32 unit embedding and, where it was kept, the face as JPEG."""
 
     picture: Picture
     embedding: NDArray[np.float32]
@@ -62,50 +64,71 @@ class Amount:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A file that has been opened: the form its gallery kept vectors in, numbers in a row, and the people, to be read
+    once and to the end before any of them is believed."""
+
+    file: Path
+    form: str
+    numbers: int
+    entries: Iterator[Entry]
+
+
 def export_gallery(gallery: PersonGallery, file: Path, *, crops: bool) -> Amount:
     """Writes everybody into a file only its owner can read; it is there whole or not at all.
 
     Args:
         gallery: read as it is at one moment.
-        file: written over.
+        file: an export that is there is written over, nothing else is.
         crops: take the kept faces along.
 
     Raises:
-        GalleryUnavailable: the file cannot be written.
+        GalleryUnavailable: the file cannot be written, or is something else.
+        GalleryBroken: the gallery is damaged.
     """
-    beside = file.with_name(file.name + ".new")
     try:
-        descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as raw, gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as stream:
-                amount = _write(cast(BinaryIO, stream), gallery, crops)
-                stream.flush()
-            with beside.open("rb") as whole:
-                os.fsync(whole.fileno())
-            beside.replace(file)
-        finally:
-            beside.unlink(missing_ok=True)
+        _refuse_anything_else(file)
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as beside:  # only the owner enters
+            whole = Path(beside) / "export"
+            with os.fdopen(os.open(whole, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as raw:
+                with gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as stream:
+                    amount = _write(cast(BinaryIO, stream), gallery, crops)
+                raw.flush()
+                os.fsync(raw.fileno())
+            whole.replace(file)
     except OSError as error:
+        if isinstance(error, GalleryUnavailable):
+            raise
         raise GalleryUnavailable(f"The export {file} cannot be written: {error.strerror or error}.") from error
     return amount
+
+
+def _refuse_anything_else(file: Path) -> None:
+    """A slip of the keyboard must not write over a picture, or over the gallery itself."""
+    if file.exists() and file.stat().st_size:
+        with file.open("rb") as stream:
+            if stream.read(len(GZIP)) != GZIP:
+                raise GalleryUnavailable(f"{file} is there already and is no export: choose another name.")
 
 
 def _write(stream: BinaryIO, gallery: PersonGallery, crops: bool) -> Amount:
     digest, people, rows = hashlib.sha256(), 0, 0
 
-    def line(record: dict[str, Any]) -> None:
-        data = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    def line(record: BaseModel) -> None:
+        data = record.model_dump_json(exclude_none=True).encode() + b"\n"
         digest.update(data)
         stream.write(data)
 
     with gallery.database.reading():
-        line({"format": FORMAT, "version": VERSION, **asdict(gallery.model)})
+        model, form = asdict(gallery.model), gallery.form
+        line(Header(format="rtface gallery", version=VERSION, **model, form=form.name, numbers=form.size))
         for entry in _entries(gallery, crops):
             people, rows = people + 1, rows + len(entry.rows)
-            line({"person": _person_record(entry.person)})
+            line(Line(person=_person_line(entry.person)))
             for row in entry.rows:
-                line({"row": _row_record(row)})
-    line({"end": {"people": people, "rows": rows, "sha256": digest.hexdigest()}})
+                line(Line(row=_row_line(row)))
+    line(Line(end=End(people=people, rows=rows, sha256=digest.hexdigest())))
     return Amount(people, rows)
 
 
@@ -121,132 +144,135 @@ def _entries(gallery: PersonGallery, crops: bool) -> Iterator[Entry]:
         yield Entry(person, [Row(picture, vector, kept.get(picture.sha256)) for picture, vector in rows])
 
 
-def _person_record(person: Person) -> dict[str, Any]:
-    consent = person.consent and {
-        "given_at": person.consent.given_at,
-        "purpose": person.consent.purpose,
-        "until": person.consent.until and person.consent.until.isoformat(),
-    }
-    record = {"name": person.name, "created_at": person.created_at, "note": person.note, "tags": person.tags}
-    return {**record, "consent": consent}
+def _person_line(person: Person) -> PersonRecord:
+    given = person.consent
+    consent = (
+        None if given is None else ConsentRecord(given_at=given.given_at, purpose=given.purpose, until=given.until)
+    )
+    return PersonRecord(
+        name=person.name, created_at=person.created_at, note=person.note, tags=person.tags, consent=consent
+    )
 
 
-def _row_record(row: Row) -> dict[str, Any]:
-    record = asdict(row.picture)
-    record |= record.pop("provenance")
-    record["embedding"] = base64.b64encode(row.embedding.astype("<f4").tobytes()).decode()
-    if row.crop is not None:
-        record["crop"] = base64.b64encode(row.crop).decode()
-    return record
+def _row_line(row: Row) -> RowRecord:
+    picture, how = row.picture, row.picture.provenance
+    return RowRecord(
+        sha256=picture.sha256,
+        file=picture.file,
+        added_at=picture.added_at,
+        quality=picture.quality,
+        against=picture.against,
+        **asdict(how),
+        embedding=row.embedding.astype("<f4").tobytes(),
+        crop=row.crop,
+    )
 
 
-def read_export(file: Path, model: GalleryModel) -> Iterator[Entry]:
-    """The people of a file ``export_gallery`` has written. What is wrong with it may only be known at its end, so
-    nothing may be believed before it has been read to the end.
+@contextmanager
+def read_export(file: Path, model: GalleryModel) -> Iterator[Export]:
+    """A file that ``export_gallery`` has written, open while this lasts.
 
     Raises:
         GalleryUnavailable: it is not there or cannot be read.
-        GalleryBroken: it is no such file, cut off, changed, or of a newer rtface.
+        GalleryBroken: it is no such file, cut off, changed, or of a newer rtface; what is wrong with its end is only
+            known when all people have been read.
         GalleryMismatch: its embeddings are another model's.
     """
+    with ExitStack() as stack:
+        with _explained(file):
+            stream = cast(BinaryIO, stack.enter_context(gzip.open(file, "rb")))
+            first = stream.readline(LONGEST_LINE)
+            header = _accepted(file, first, model)
+        yield Export(file, header.form, header.numbers, _parsed(file, stream, first, header))
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Turns what reading damaged files raises into our errors."""
     try:
-        with gzip.open(file, "rb") as stream:
-            yield from _parsed(file, cast(BinaryIO, stream), model)
+        yield
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise _damaged(file, f"{'.'.join(map(str, fault['loc'])) or 'a line'}: {fault['msg']}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _damaged(file, str(error)) from error
     except OSError as error:
-        if isinstance(error, GalleryUnavailable):
-            raise
         raise GalleryUnavailable(f"The file {file} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, TypeError, KeyError, binascii.Error) as error:
-        if isinstance(error, (GalleryBroken, GalleryMismatch)):
-            raise
-        raise _damaged(file, f"{type(error).__name__}: {error}") from error
 
 
-def _parsed(file: Path, stream: BinaryIO, model: GalleryModel) -> Iterator[Entry]:
-    digest, people, rows = hashlib.sha256(), 0, 0
-    entry: Entry | None = None
-    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE), b"")):
-        record = json.loads(line)
-        if number == 0:
-            _accept(file, record, model)
-        elif "row" in record and entry is not None:
-            entry.rows.append(_row(file, record["row"], model.size))
-            rows += 1
-        else:
-            if entry is not None:
-                yield entry
-            if "end" in record:
-                wanted = {"people": people, "rows": rows, "sha256": digest.hexdigest()}
-                if record["end"] != wanted or stream.read(1):
-                    raise _damaged(file, "its checksum is wrong")
-                return
-            entry, people = Entry(_person(record["person"]), []), people + 1
-        digest.update(line)
-    raise _damaged(file, "it is cut off")
-
-
-def _accept(file: Path, header: dict[str, Any], model: GalleryModel) -> None:
-    if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
-        raise _damaged(file, "it does not begin as one")
-    if header["version"] > VERSION:
+def _accepted(file: Path, line: bytes, model: GalleryModel) -> Header:
+    opening = Opening.model_validate_json(line)
+    if opening.version > VERSION:
         raise GalleryBroken(
-            f"{file} was written by a newer rtface (version {header['version']} of the format, this one knows "
+            f"{file} was written by a newer rtface (version {opening.version} of the format, this one knows "
             f"{VERSION}): pip install --upgrade rtface."
         )
-    found = GalleryModel(header["name"], header["fingerprint"], header["size"])
+    header = Header.model_validate_json(line)
+    found = GalleryModel(header.name, header.fingerprint, header.size)
     if found != model:
         raise GalleryMismatch(
             f"{file} holds embeddings of the model {found.name} ({found.fingerprint}), not {model.name} "
             f"({model.fingerprint}), and their distances mean nothing to each other. To import it into a gallery of "
             f"its own: --set embedder={found.name} --set gallery=FILE."
         )
+    return header
 
 
-def _person(record: dict[str, Any]) -> Person:
-    consent = record["consent"]
-    return Person(
-        _text(record["name"]),
-        0,
-        float(record["created_at"]),
-        note=_text(record["note"]),
-        tags=tuple(_text(tag) for tag in record["tags"]),
-        consent=consent
-        and Consent(
-            float(consent["given_at"]),
-            _text(consent["purpose"]),
-            None if consent["until"] is None else date.fromisoformat(consent["until"]),
-        ),
-    )
+def _parsed(file: Path, stream: BinaryIO, first: bytes, header: Header) -> Iterator[Entry]:
+    digest, amount, held = hashlib.sha256(first), Amount(0, 0), 0
+    entry: Entry | None = None
+    lines = _lines(file, stream)
+    for line, record in lines:
+        held = held + len(line) if record.row else 0
+        if record.row is not None and entry is not None and held <= LARGEST_PERSON:
+            entry.rows.append(_row(file, record.row, header.numbers))
+            amount = Amount(amount.people, amount.rows + 1)
+        elif record.person is not None:
+            if entry is not None:
+                yield entry
+            entry, amount = Entry(_person(record.person), []), Amount(amount.people + 1, amount.rows)
+        elif record.end is not None:
+            if record.end != End(**asdict(amount), sha256=digest.hexdigest()):
+                raise _damaged(file, "its checksum is wrong")
+            if next(lines, None) is not None:
+                raise _damaged(file, "something follows its end")
+            if entry is not None:
+                yield entry
+            return
+        else:
+            raise _damaged(file, "a line is out of place")
+        digest.update(line)
+    raise _damaged(file, "it is cut off")
 
 
-def _row(file: Path, record: dict[str, Any], size: int) -> Row:
-    embedding = np.frombuffer(base64.b64decode(record["embedding"], validate=True), "<f4").astype(np.float32)
-    if embedding.shape != (size,) or not are_units(embedding[None])[0]:
-        raise _damaged(file, "an embedding in it is none")
-    box = record["box"]
-    picture = Picture(
-        _text(record["sha256"]),
-        _text(record["file"]),
-        float(record["added_at"]),
-        min(max(float(record["quality"]), 0.0), 1.0),
-        bool(record["against"]),
-        Provenance(
-            "import",
-            _text(record["detector"]),
-            _text(record["embedder"]),
-            box and (float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-        ),
-    )
-    crop = record.get("crop")
-    return Row(picture, embedding, None if crop is None else base64.b64decode(crop, validate=True))
+def _lines(file: Path, stream: BinaryIO) -> Iterator[tuple[bytes, Line]]:
+    """All lines after the first. The last has been read when gzip's own checksum has been found right."""
+    while True:
+        with _explained(file):
+            line = stream.readline(LONGEST_LINE)
+            if not line:
+                return
+            record = Line.model_validate_json(line)
+        yield line, record
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+def _person(record: PersonRecord) -> Person:
+    given = record.consent
+    consent = None if given is None else Consent(given.given_at, given.purpose, given.until)
+    return Person(record.name, 0, record.created_at, note=record.note, tags=record.tags, consent=consent)
+
+
+def _row(file: Path, record: RowRecord, numbers: int) -> Row:
+    if len(record.embedding) != 4 * numbers:
+        raise _damaged(file, "an embedding has another length than its header says")
+    embedding = np.frombuffer(record.embedding, "<f4").astype(np.float32)
+    if not are_units(embedding[None])[0]:
+        raise _damaged(file, "an embedding is not a unit vector")
+    if record.crop is not None and not record.crop.startswith(JPEG):
+        raise _damaged(file, "a face is no JPEG")
+    how = Provenance("import", record.detector, record.embedder, record.box)
+    picture = Picture(record.sha256, record.file, record.added_at, record.quality, record.against, how)
+    return Row(picture, embedding, record.crop)
 
 
 def _damaged(file: Path, fault: str) -> GalleryBroken:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from rtface.errors import BadName
+from rtface.errors import BadName, GalleryMismatch
 from rtface.gallery.editing import Edit, NewRow
 from rtface.gallery.gallery import PersonGallery
-from rtface.gallery.names import person_name, tag_name
+from rtface.gallery.names import free_text, person_name, tag_name
 from rtface.gallery.people import Person, joined, sooner_ending
-from rtface.gallery.portable import Entry, Row
+from rtface.gallery.portable import Entry, Export, Row
 
 SameName = Literal["refuse", "merge", "skip"]
 """What to do with somebody whose name is already enrolled."""
@@ -41,26 +40,31 @@ class Received:
     elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def receive(
-    gallery: PersonGallery, entries: Iterable[Entry], *, same_name: SameName = "refuse", today: date
-) -> Received:
+def receive(gallery: PersonGallery, export: Export, *, same_name: SameName = "refuse", today: date) -> Received:
     """Takes these people in, in one transaction: killed in the middle, or with an error, nothing has happened.
 
     Args:
         gallery: of the model that made the embeddings.
-        entries: read to their end before anything is durable.
+        export: read to its end before anything is durable.
         same_name: ``merge`` adds what is missing to people who are here, ``skip`` leaves them as they are.
         today: whose consent ended before it is left out.
 
     Raises:
         BadName: somebody is here already and ``same_name`` is ``refuse``, or nobody can be called that.
         GalleryUnavailable: read-only, locked or no room.
+        GalleryMismatch: the file has fewer numbers of each face than this gallery keeps.
+        GalleryBroken: the file is cut off or changed.
     """
     done = Received()
     with gallery.editing() as edit:
         gallery.model.adopt(gallery.database)
         gallery.model.refuse_others(gallery.database)
-        for entry in entries:
+        if export.numbers not in (gallery.model.size, gallery.form.size):
+            raise GalleryMismatch(
+                f"{export.file} was written by a compact gallery and has {export.numbers} numbers of each face; this "
+                f"gallery keeps {gallery.form.size}. Import it into a compact one: --set gallery=FILE."
+            )
+        for entry in export.entries:
             _take(gallery, edit, entry, same_name, today, done)
     return done
 
@@ -120,8 +124,10 @@ def _take_words(edit: Edit, person: int, given: Person) -> None:
     if given.tags:
         edit.tag(person, map(tag_name, given.tags))
     note, consent = edit.words(person)
-    if given.note not in note:
-        edit.note(person, joined(note, given.note))
-    sooner = sooner_ending(consent, given.consent)
+    more = free_text(given.note)
+    if more not in note:
+        edit.note(person, joined(note, more))
+    theirs = given.consent and replace(given.consent, purpose=free_text(given.consent.purpose))
+    sooner = sooner_ending(consent, theirs)
     if sooner is not None and sooner != consent:
         edit.consent(person, sooner)
