@@ -30,7 +30,8 @@ def find_problems(database: Database, form: VectorForm, index: Callable[[], list
         index: gives what is wrong with the index; only asked when the database is whole.
     """
     try:
-        problems = database.faults() + _of_the_rows(database)
+        with database.reading():  # of one moment; it also tells that the key is no longer the same
+            problems = database.faults() + _of_the_rows(database)
         return problems or _of_the_vectors(database, form) or index()
     except GalleryBroken as error:
         return [str(error)]
