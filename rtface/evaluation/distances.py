@@ -3,6 +3,9 @@
 Every same and every different pair is a row of a table, with the two vectors it is of. Where there are more pairs than
 a table holds, the nearest are kept as they are and the rest is a random sample of which each row stands for several:
 false accepts are counted exactly up to the rate that the kept ones cover.
+
+The squared L2 distance of unit vectors is 2 - 2 x·y. Its mean over all pairs of frames of two videos is 2 - 2 x̄·ȳ with
+the means x̄ and ȳ of their vectors, so that a video is one row here, however many frames it has.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ def among(
     """All pairs among N vectors.
 
     Args:
-        vectors: (N, D) unit rows, or means of such; NaN rows are failures to acquire.
+        vectors: (N, D) unit rows, or means of such for videos; NaN rows are failures to acquire.
         people: (N,) a number for each person.
         most_rows: of a table.
         report: is told how it goes.
@@ -79,10 +82,9 @@ def among(
     different_total = int(seen.sum()) * (int(seen.sum()) - 1) // 2 - same_seen
     same = _Collector(same_total, most_rows)
     different = _Collector(different_total, most_rows)
-    norms = np.einsum("nd,nd->n", vectors, vectors)
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        distances = norms[block, None] + norms[None, start:] - 2 * (vectors[block] @ vectors[start:].T)
+        distances = 2 - 2 * (vectors[block] @ vectors[start:].T)
         once = np.triu(np.ones(distances.shape, np.bool_), 1)
         alike = people[block, None] == people[None, start:]
         same.add(np.where(np.isnan(distances), np.inf, np.clip(distances, 0, 4)), once & alike, start)
@@ -110,12 +112,12 @@ def listed(
 
 
 def pair_distances(vectors: Vectors, pairs: NDArray[np.integer]) -> NDArray[np.float64]:
-    """(P,) squared L2 distances of (P, 2) pairs; NaN where one failed."""
+    """(P,) squared L2 distances of (P, 2) pairs, or their means of videos; NaN where one failed."""
     parts = [
-        np.sum((vectors[some[:, 0]].astype(np.float64) - vectors[some[:, 1]]) ** 2, axis=1)
+        np.einsum("pd,pd->p", vectors[some[:, 0]].astype(np.float64), vectors[some[:, 1]].astype(np.float64))
         for some in np.array_split(pairs, len(pairs) // BLOCK_ROWS + 1)
     ]
-    return np.concatenate(parts)
+    return np.asarray(np.clip(2 - 2 * np.concatenate(parts), 0, 4), np.float64)
 
 
 def _whole(distances: NDArray[np.float32], pairs: NDArray[np.integer]) -> PairTable:

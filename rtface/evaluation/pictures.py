@@ -98,9 +98,10 @@ class FaceReader:
     def key(self, path: Path, *more: str) -> bytes | None:
         """What a picture's template is kept under; None without a cache, or where the file cannot be read."""
         content = digest_of(path) if self.cache else None
-        return None if content is None else key_of(content, (*self._recipe(), *more))
+        return None if content is None else key_of(content, (*self.settings(), *more))
 
-    def _recipe(self) -> tuple[str, ...]:
+    def settings(self) -> tuple[str, ...]:
+        """All that decides a vector's numbers but the picture."""
         embedder = self.embedder
         crop = (str(self.subject), "mirror" if self.mirror else "plain")
         return (__version__, embedder.name, embedder.fingerprint, embedder.backend, *self.recipe, *crop)

@@ -1,7 +1,8 @@
-"""``rtface evaluate lfw`` on a pair file of its own, and on broken ones."""
+"""``rtface evaluate`` on small benchmarks of its own, and on broken ones."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,14 @@ from rtface.sources.demo import portrait
 from tests.cli.calls import Rtface
 
 PAIRS = "2\t1\nAda\t1\t2\nAda\t1\tGrace\t1\nGrace\t1\t2\nAda\t2\tGrace\t2\n"
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of embeddings of the test's own; the user's is left alone."""
+    folder = tmp_path_factory.mktemp("cache") / "evaluation"
+    monkeypatch.setattr("rtface.evaluation.template_cache.cache_folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +83,96 @@ def test_pictures_without_faces_are_told(rtface: Rtface, models: None, tmp_path:
     ended = rtface("evaluate", "lfw", "--images", tmp_path, "--pairs", tmp_path / "pairs.txt")
     assert ended.code == 1
     assert "In none of the 4 pictures was a face found" in ended.err
+
+
+def test_view_1_takes_two_files(rtface: Rtface, models: None, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("1\nAda\t1\t2\nAda\t1\tGrace\t1\n")
+    (tmp_path / "test.txt").write_text("1\nGrace\t1\t2\nAda\t2\tGrace\t2\n")
+    words = ("--images", images, "--pairs", tmp_path / "train.txt", "--test", tmp_path / "test.txt", "--json")
+    (report,) = rtface("evaluate", "lfw", *words).records
+    assert (report["accuracy"], report["pairs"]) == (1.0, 4)
+
+
+def test_a_list_of_pairs_is_judged_and_its_failures_are_named(
+    rtface: Rtface, models: None, images: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "nobody.png")
+    lines = [
+        f"{images}/Ada/Ada_0001.jpg,{images}/Ada/Ada_0002.jpg,same",
+        f"{images}/Grace/Grace_0001.jpg,{images}/Grace/Grace_0002.jpg,1",
+        f"{images}/Ada/Ada_0001.jpg,{images}/Grace/Grace_0001.jpg,different",
+        f"{images}/Ada/Ada_0002.jpg,nobody.png,0",
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    ended = rtface("evaluate", "pairs", tmp_path / "list.csv", "--json")
+    (report,) = ended.records
+    accuracy = report["accuracy"]
+    assert isinstance(accuracy, dict)
+    assert (accuracy["mean"], accuracy["folds"]) == (0.75, 2)
+    assert (report["same_pairs"], report["different_pairs"], report["failed_to_acquire"]) == (2, 1, 1)
+    assert report["failed_files"] == [str(tmp_path / "nobody.png")]
+    told = rtface("evaluate", "pairs", tmp_path / "list.csv")
+    assert f"no face: {tmp_path / 'nobody.png'}" in told.err
+    assert "accuracy" in told.out
+
+
+def test_folders_are_compared_one_to_one_and_one_to_many(rtface: Rtface, models: None, images: Path) -> None:
+    ended = rtface("evaluate", "folders", images, "--json")
+    (report,) = ended.records
+    assert (report["people"], report["files"], report["auc"]) == (2, 4, 1.0)
+    assert isinstance(report["identification"], list)
+    (found,) = report["identification"]
+    assert (found["people"], found["enrolled"], found["mated"], found["nonmated"], found["missed"]) == (1, 1, 1, 2, 0)
+    words = rtface("evaluate", "folders", images)
+    assert "1:N, 1 people" in words.out
+    assert "equal error rate" in words.out
+
+
+def test_a_report_is_one_file_with_charts_and_a_warning(
+    rtface: Rtface, models: None, images: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "report.html"
+    ended = rtface("evaluate", "folders", images, "--report", page)
+    assert ended.code == 0, ended.err
+    text = page.read_text()
+    assert text.count("data:image/svg+xml;base64,") == 2
+    assert text.count("data:image/jpeg;base64,") == 2 * (4 + 2)  # four different pairs and two same ones
+    assert "pictures of people" in text
+    assert "pictures of people" in ended.err
+    assert "http" not in text.replace("http-equiv", "")
+    assert json.loads(page.with_suffix(".json").read_text())["files"] == 4
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(rtface: Rtface, images: Path, tmp_path: Path) -> None:
+    for place, told in ((tmp_path / "report.pdf", "end in .html"), (tmp_path / "no" / "r.html", "has to be a folder")):
+        ended = rtface("evaluate", "folders", images, "--report", place)
+        assert ended.code == 1
+        assert told in ended.err
+
+
+def test_embeddings_are_kept_until_they_are_cleared(rtface: Rtface, models: None, images: Path, cache: Path) -> None:
+    rtface("evaluate", "folders", images, "--json", "--no-cache")
+    assert not cache.exists()
+    first = rtface("evaluate", "folders", images, "--json")
+    (kept,) = rtface("evaluate", "cache").records
+    assert (kept["folder"], kept["templates"]) == (str(cache), 4)
+    assert rtface("evaluate", "folders", images, "--json").out == first.out
+    assert rtface("evaluate", "cache").records[0]["templates"] == 4
+    assert rtface("evaluate", "cache", "--clear").code == 0
+    (kept,) = rtface("evaluate", "cache").records
+    assert kept["templates"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("pairs", "absent.csv"), "cannot be read"),
+        (("folders", "absent"), "cannot be read"),
+        (("folders", "absent", "--gallery-sizes", "ten"), "not a list of numbers"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told(rtface: Rtface, words: tuple[str, ...], told: str) -> None:
+    ended = rtface("evaluate", *words)
+    assert ended.code != 0
+    assert told in ended.err

@@ -59,9 +59,13 @@ def test_a_failed_picture_rejects_its_same_pairs_and_has_no_different_ones() -> 
     assert (found.same.total, found.different.total) == (2, 2)
 
 
-def test_means_of_videos_are_as_far_apart_as_their_difference_is_long() -> None:
-    rows = np.array([[0.5, 0], [0, 0.25]], np.float32)
-    assert distances.among(rows, np.array([0, 1])).different.distances.tolist() == [0.3125]
+def test_means_of_videos_are_as_far_apart_as_their_frames_on_average() -> None:
+    frames, _ = people_on_a_sphere(4, 60)
+    videos = frames.reshape(2, 30, -1)
+    every = [np.sum((a.astype(np.float64) - b) ** 2) for a in videos[0] for b in videos[1]]
+    means = videos.mean(axis=1)
+    assert distances.among(means, np.array([0, 1])).different.distances[0] == pytest.approx(np.mean(every), abs=1e-6)
+    assert distances.pair_distances(means, np.array([[0, 1]]))[0] == pytest.approx(np.mean(every), abs=1e-6)
 
 
 @pytest.mark.parametrize("pictures", [0, 1])

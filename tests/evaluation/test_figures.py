@@ -13,10 +13,11 @@ from tests.evaluation.spheres import every_pair, people_on_a_sphere
 
 
 def of_distances(same: list[float], different: list[float]) -> Compared:
-    """Pairs with just these distances: each of two points on a line, 2 people a pair."""
+    """Pairs with just these distances: each of two points on a circle, nobody in two pairs."""
     values = [*same, *different]
-    rows = np.zeros((2 * len(values), 1), np.float32)
-    rows[1::2, 0] = np.sqrt(values)
+    rows = np.tile(np.array([1, 0], np.float32), (2 * len(values), 1))
+    cosines = 1 - np.array(values) / 2
+    rows[1::2] = np.stack((cosines, np.sqrt(1 - cosines**2)), axis=1)
     pairs = np.arange(2 * len(values)).reshape(-1, 2)
     kinds = np.arange(len(values)) < len(same)
     people = np.repeat(np.arange(len(values)), 2) * 2 + np.where(np.repeat(kinds, 2), 0, np.arange(len(rows)) % 2)
