@@ -61,8 +61,8 @@ def behind_weights(nodes: Sequence[onnx.NodeProto]) -> set[str]:
 class _Halver:
     """Copies a graph node by node.
 
-    A float tensor T is called T in float16 and ``T/float`` in float32; one that is made behind the last weights or
-    given out is T in float32 and ``T/half`` in float16.
+    A float tensor T is called T in float16 and ``T/float`` in float32; one that is given, given out
+    or made behind the last weights is T in float32 and ``T/half`` in float16.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -70,6 +70,7 @@ class _Halver:
         self._floats = _floats(model)
         self._outputs = {item.name for item in model.graph.output}
         self._behind = behind_weights(model.graph.node)
+        self._wide = self._behind | self._outputs | {item.name for item in model.graph.input}
         self._constants = {item.name: item for item in model.graph.initializer}
         self._kept: dict[str, onnx.TensorProto] = {}
         self._nodes: list[onnx.NodeProto] = []
@@ -92,8 +93,7 @@ class _Halver:
         return model
 
     def _name(self, tensor: str, half: bool) -> str:
-        wide = tensor in self._behind or tensor in self._outputs
-        return tensor if half is not wide else f"{tensor}/{'half' if half else 'float'}"
+        return tensor if half is not (tensor in self._wide) else f"{tensor}/{'half' if half else 'float'}"
 
     def _typed(self, tensor: str, half: bool) -> str:
         """A tensor in the type wanted, made of the other one if need be."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _MOVES = (
-    *("Cast", "Concat", "DequantizeLinear", "Flatten", "Gather", "MaxPool"),
+    *("Concat", "DequantizeLinear", "Flatten", "Gather", "MaxPool"),
     *("Reshape", "Resize", "Split", "Squeeze", "Transpose", "Unsqueeze"),
 )
 """Operators behind which nothing is rounded: they give values they were given, or go straight into whole numbers."""

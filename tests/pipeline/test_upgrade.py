@@ -126,7 +126,7 @@ def test_failure_keeps_the_cpu_and_says_why(machine: Machine, reason: str, caplo
     assert reason in caplog.text
     upgrade.step()
     assert "on the CPU" in upgrade.notice
-    assert len(caplog.records) == 1
+    assert [record.levelname for record in caplog.records].count("WARNING") == 1
     assert all(embedder.closed for embedder in machine.embedders)
 
 
