@@ -16,7 +16,7 @@ from rtface.errors import ModelUnavailable
 from rtface.models import catalogue, scrfd
 from rtface.models.cropping import with_crops
 from rtface.models.spec import ModelSpec, Precision, Task
-from rtface.models.store import ModelStore
+from rtface.models.store import ModelStore, converted
 from tests.engine_builder.given import rtx
 from tests.models.given import spec
 from tests.shared import shared
@@ -70,14 +70,17 @@ def test_compiles_for_every_card(
     compile_for_all(spec(name), precision, graphs(spec(name), precision), tmp_path, compiled)
 
 
-def test_scrfd_of_the_shared_file_compiles_for_every_card(tmp_path: Path, compiled: list[tuple[str, ...]]) -> None:
+@pytest.mark.parametrize("precision", spec("scrfd").precisions)
+def test_scrfd_of_the_shared_file_compiles_for_every_card(
+    precision: Precision, tmp_path: Path, compiled: list[tuple[str, ...]]
+) -> None:
     rtx()
     file = shared("models", "scrfd_500m_bnkps.onnx")
-    model = scrfd.build({file.name: file}, spec("scrfd"))["scrfd"]
+    model = converted(scrfd.build({file.name: file}, spec("scrfd"))["scrfd"], spec("scrfd"), precision)
     (tmp_path / "built").mkdir()
     onnx.save(model, tmp_path / "built" / "scrfd.onnx")
     files = {"scrfd": tmp_path / "built" / "scrfd.onnx"}
-    compile_for_all(spec("scrfd"), Precision.FP32, files, tmp_path, compiled)
+    compile_for_all(spec("scrfd"), precision, files, tmp_path, compiled)
 
 
 @pytest.mark.parametrize(
