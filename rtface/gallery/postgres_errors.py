@@ -50,8 +50,11 @@ def explanation(error: psycopg.Error, url: ServerUrl) -> GalleryError:
     words = url.hidden_in(str(error)).strip().replace("\n", " ")
     if code in _SENTENCES:
         return GalleryUnavailable(_SENTENCES[code].format(url=url, error=words))
-    if code == "23502" and "vector" in words:
-        return GalleryMismatch(f"The gallery {url} has rows, so it cannot keep its vectors in another form: {words}.")
+    if code == "42804" or (code == "23502" and "vector" in words):
+        return GalleryMismatch(
+            f"The gallery {url} has rows, and their column fits no other form of vectors ({words}): rtface gallery "
+            "copy it into a file, change that, and copy it into a new database."
+        )
     if code.startswith(_LOST) or (not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)):
         return GalleryLost(f"The gallery {url} cannot be reached ({words}): is its server running and the network up?")
     if isinstance(error, psycopg.ProgrammingError) and not code:

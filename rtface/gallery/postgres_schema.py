@@ -87,18 +87,23 @@ _FIRST = (
         }.items()
         for column in columns
     ),
+    f"""CREATE FUNCTION index_embeddings() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+    AS $body$
+    BEGIN
+        EXECUTE coalesce((SELECT format('CREATE INDEX embeddings_near ON embeddings USING hnsw ((vector::halfvec(%s))'
+            ' halfvec_l2_ops) WITH (m = {LINKS}, ef_construction = {BUILD_EFFORT})', size)
+            FROM meta WHERE form = 'float32' AND size > 0 AND sealed IS NULL), '');
+    END $body$""",
     # In the transaction that makes an empty gallery a model's, so that no column has another size than the gallery. A
     # gallery with rows cannot change its form this way: the null it would become is refused.
-    f"""CREATE FUNCTION shape_embeddings() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    """CREATE FUNCTION shape_embeddings() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path FROM CURRENT AS $body$
     BEGIN
         DROP INDEX IF EXISTS embeddings_near;
         IF NEW.form = 'float32' AND NEW.size > 0 AND NEW.sealed IS NULL THEN
             EXECUTE format('ALTER TABLE embeddings ALTER COLUMN vector TYPE vector(%s) USING NULL', NEW.size);
             ALTER TABLE embeddings ALTER COLUMN vector SET STORAGE PLAIN;  -- beside its row, not in a second table
-            EXECUTE format(
-                'CREATE INDEX embeddings_near ON embeddings USING hnsw ((vector::halfvec(%s)) halfvec_l2_ops)'
-                ' WITH (m = {LINKS}, ef_construction = {BUILD_EFFORT})', NEW.size);
+            PERFORM index_embeddings();
         ELSE
             ALTER TABLE embeddings ALTER COLUMN vector TYPE bytea USING NULL;
         END IF;

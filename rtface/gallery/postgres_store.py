@@ -34,9 +34,8 @@ def open_on_server(
     key: bytes | None,
 ) -> PersonGallery:
     """See ``store.open_gallery``. ``auto``: in this process for as long as that is exact, then on the server."""
-    database = PostgresDatabase(PostgresServer(url, create=create), patience=patience)
+    database = open_server_database(url, create=create, patience=patience, key=key)
     try:
-        database.open_seal(key)
         model.refuse_others(database)
         form = model.form(database)
         there = form.name == Float32.name and database.sealer.record is None
@@ -51,6 +50,21 @@ def open_on_server(
     except BaseException:
         database.close()
         raise
+
+
+def open_server_database(url: ServerUrl, *, create: bool, patience: float, key: bytes | None) -> PostgresDatabase:
+    """A connection to the gallery on this server, its tables checked.
+
+    Raises:
+        GalleryUnavailable, GalleryBroken, KeyRefused: see ``store.open_gallery``.
+    """
+    database = PostgresDatabase(PostgresServer(url, create=create), patience=patience)
+    try:
+        database.open_seal(key)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _searcher(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from rtface.errors import ConfigError, MissingLibrary
 from rtface.gallery.cache import GraphCache
@@ -19,6 +20,9 @@ from rtface.gallery.names import person_name
 from rtface.gallery.people import Consent, Person, Picture, Provenance
 from rtface.gallery.sqlite import BUSY_SECONDS, open_database
 from rtface.server_url import ServerUrl
+
+if TYPE_CHECKING:
+    from rtface.gallery.postgres import PostgresDatabase
 
 __all__ = ["Consent", "Person", "PersonGallery", "Picture", "Provenance", "open_gallery", "person_name"]
 
@@ -57,13 +61,10 @@ def open_gallery(
     """
     owner = GalleryModel(model, fingerprint, size)
     if isinstance(path, ServerUrl):
-        try:
-            from rtface.gallery.postgres_store import open_on_server
-        except ModuleNotFoundError as error:
-            raise MissingLibrary(
-                "A gallery on a PostgreSQL server needs psycopg, which is not installed: pip install 'rtface[postgres]'"
-            ) from error
-        return open_on_server(path, owner, create=create, index=index, clock=clock, patience=patience, key=key)
+        gallery: PersonGallery = _on_servers().open_on_server(
+            path, owner, create=create, index=index, clock=clock, patience=patience, key=key
+        )
+        return gallery
     if index == "database":
         raise ConfigError("A gallery in a file is not searched by a server: --set index=auto, exact or hnsw.")
     database = open_database(path, create=create, patience=patience, key=key)
@@ -77,3 +78,19 @@ def open_gallery(
     except BaseException:
         database.close()
         raise
+
+
+def open_server_database(url: ServerUrl, *, create: bool, patience: float, key: bytes | None) -> PostgresDatabase:
+    """See ``postgres_store``. Raises also MissingLibrary."""
+    database: PostgresDatabase = _on_servers().open_server_database(url, create=create, patience=patience, key=key)
+    return database
+
+
+def _on_servers() -> ModuleType:
+    try:
+        from rtface.gallery import postgres_store
+    except ModuleNotFoundError as error:
+        raise MissingLibrary(
+            "A gallery on a PostgreSQL server needs psycopg, which is not installed: pip install 'rtface[postgres]'"
+        ) from error
+    return postgres_store
