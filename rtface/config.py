@@ -54,6 +54,7 @@ class Config(BaseModel):
     embedder: str = "facenet"
     backend: str = "auto"
     precision: Literal["auto", "fp32", "fp16", "int8", "int8-signed"] = "auto"
+    crop_in_graph: bool = False
     threads: int = Field(default=0, ge=0, le=256)
     engines_dir: Path = Field(default_factory=_default_engines_dir)
     offline: bool = False

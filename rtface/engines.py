@@ -58,7 +58,7 @@ class Engines:
 
     def on_cpu(self, precision: Literal["auto", "fp32"] = "auto") -> Engines:
         """The same networks on the CPU."""
-        config = self._config.model_copy(update={"backend": CPU, "precision": precision})
+        config = self._config.model_copy(update={"backend": CPU, "precision": precision, "crop_in_graph": False})
         return Engines(config, self._models, report=self._report)
 
     def precision_of(self, spec: ModelSpec) -> Precision:
@@ -102,10 +102,12 @@ class Engines:
     def embedder(self) -> Embedder:
         """The embedding model, opened; the caller closes it."""
         from rtface.embedding.embedder import ModelEmbedder
+        from rtface.embedding.in_frame import InFrameEmbedder
 
         spec = self.embedder_spec
         (graph,) = self._graphs(spec).values()
-        return ModelEmbedder(spec, self._open(graph), precision=self.precision_of(spec))
+        kind = InFrameEmbedder if self._config.crop_in_graph else ModelEmbedder
+        return kind(spec, self._open(graph), precision=self.precision_of(spec))
 
     def parts(self) -> Parts:
         """Both of them."""
@@ -145,8 +147,9 @@ class Engines:
 
         wanted = target(_tensorrt.load(), capability)
         for spec in (self.detector_spec, self.embedder_spec):
+            inside, precision = self.in_frame(spec), self.precision_of(spec)
             for _ in build_model(
-                self._models, spec.name, self.precision_of(spec), wanted, report=self._report or silent
+                self._models, spec.name, precision, wanted, in_frame=inside, report=self._report or silent
             ):
                 pass
 
@@ -180,8 +183,13 @@ class Engines:
             record(engine, parity)
         return parity
 
+    def in_frame(self, spec: ModelSpec) -> bool:
+        """Whether a model's network cuts the faces out itself."""
+        return self._config.crop_in_graph and spec.task is Task.EMBEDDER
+
     def _graphs(self, spec: ModelSpec) -> dict[str, Path]:
-        return self._models.graphs(spec.name, self.precision_of(spec))
+        graphs = self._models.in_frame if self.in_frame(spec) else self._models.graphs
+        return graphs(spec.name, self.precision_of(spec))
 
     def _open(self, graph: Path) -> Backend:
         backend: Backend = registry.load("backends", self.backend).open(graph, threads=self._config.threads)

@@ -124,6 +124,14 @@ class Embedder(Protocol):
         """Frees its engine."""
 
 
+@runtime_checkable
+class FrameEmbedder(Embedder, Protocol):
+    """An embedder whose network cuts the faces out itself, so that a frame is handed to it once for all its faces."""
+
+    def launch_in(self, faces: Sequence[tuple[Image, Detection]]) -> PendingRows:
+        """As ``launch``, for N faces each with the (H, W, 3) uint8 BGR frame it is in; rows come in their order."""
+
+
 class Tracker(Protocol):
     """Follows faces from frame to frame, in seconds, never in frames."""
 

@@ -104,9 +104,12 @@ def build(
     targets = [target(library, capability, max_batch=max_batch) for capability in capabilities or (None,)]
     with progress() as report, System(read_config(config, settings), report=report) as system:
         for name in models or (system.config.detector, system.config.embedder):
-            wanted = _precision(system.models.spec(name), precision, named=bool(models))
+            spec = system.models.spec(name)
+            wanted = _precision(spec, precision, named=bool(models))
             for one in targets:
-                for engine in build_model(system.models, name, wanted, one, force=force, report=report):
+                for engine in build_model(
+                    system.models, name, wanted, one, in_frame=system.engines.in_frame(spec), force=force, report=report
+                ):
                     _tell_built(engine, as_json=as_json)
 
 

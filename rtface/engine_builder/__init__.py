@@ -112,17 +112,21 @@ def build_model(
     precision: Precision,
     wanted: Target,
     *,
+    in_frame: bool = False,
     force: bool = False,
     report: Report = silent,
 ) -> Iterator[Engine]:
     """The engine of each of a model's graphs, one after the other; the graphs are fetched and made if need be.
+
+    With ``in_frame`` of an embedder that cuts its faces out itself.
 
     Raises:
         UnknownModel, ModelUnavailable, ModelBroken, ConfigError: as ``ModelStore.graphs``.
         BackendError: as ``build``.
     """
     spec = models.spec(name)
-    for part, graph in models.graphs(name, precision).items():
+    graphs = models.in_frame if in_frame else models.graphs
+    for part, graph in graphs(name, precision).items():
         origin = Origin(name, part, precision, spec.builder, spec.fingerprint, spec.licence)
         yield build(graph, origin, wanted, force=force, report=report)
 

@@ -59,6 +59,10 @@ RECIPES: dict[Precision, int] = {Precision.FP32: 1, Precision.FP16: 1, Precision
 """How often what turns a graph into each precision has changed; raised so that built ones are made anew."""
 
 
+CUTTER = 1
+"""Raised with any change of what ``models.cropping`` puts before a graph, so that built ones are made anew."""
+
+
 class CropKind(StrEnum):
     """How a face is cut out: the box and its surroundings, or a warp that puts the landmarks on a template."""
 

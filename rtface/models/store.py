@@ -16,7 +16,7 @@ from rtface.errors import ConfigError, ModelUnavailable
 from rtface.models import catalogue
 from rtface.models.fetch import Fetcher, Report, silent
 from rtface.models.files import beside, sha256_of
-from rtface.models.spec import BUILDERS, RECIPES, ModelSpec, Precision
+from rtface.models.spec import BUILDERS, CUTTER, RECIPES, CropSpec, ModelSpec, Precision
 
 if TYPE_CHECKING:
     import onnx
@@ -85,6 +85,37 @@ class ModelStore:
         if manifest is None:
             manifest = self._make(spec, precision, again=False)
         return self._paths(spec, manifest)
+
+    def in_frame(self, name: str, precision: Precision = Precision.FP32) -> dict[str, Path]:
+        """As ``graphs``, of an embedder that cuts its faces out itself (``models.cropping``).
+
+        Raises:
+            ConfigError: the model wants no crops.
+        """
+        spec = self.spec(name)
+        if spec.crop is None:
+            raise ConfigError(f"The model {name} takes no crops, so its network cannot cut them out.")
+        (plain,) = self.graphs(name, precision).values()
+        manifest = self._current(spec, precision)
+        assert manifest is not None, "it has just been made"
+        facts = f"{CUTTER} {manifest.graphs[name].sha256} {spec.crop}"
+        stem = f"{plain.stem}.in-frame"
+        path = plain.with_name(f"{stem}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}.onnx")
+        if not path.is_file():
+            for old in plain.parent.glob(f"{stem}-*.onnx"):
+                old.unlink(missing_ok=True)
+            self._write_in_frame(path, plain, spec.crop)
+        return {name: path}
+
+    def _write_in_frame(self, path: Path, plain: Path, crop: CropSpec) -> None:
+        import onnx
+
+        from rtface.models.cropping import with_crops
+
+        self._report(label := f"Building {path.stem}", 0, 1)
+        with beside(path) as partial:
+            partial.write_bytes(with_crops(onnx.load(plain), crop).SerializeToString(deterministic=True))
+        self._report(label, 1, 1)
 
     def fetch(self, name: str, precision: Precision = Precision.FP32, *, force: bool = False) -> dict[str, Path]:
         """As ``graphs``; with ``force`` weights and graphs are made anew even when they are there."""

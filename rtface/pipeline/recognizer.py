@@ -11,9 +11,9 @@ import numpy as np
 
 from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
-from rtface.embedding.crops import best_crop
+from rtface.embedding.crops import best_crop, best_detection
 from rtface.errors import GalleryLost
-from rtface.interfaces import Detector, Embedder, PendingRows, Tracker
+from rtface.interfaces import Detector, Embedder, FrameEmbedder, PendingRows, Tracker
 from rtface.pipeline.camera import Camera, DecidedBy, EventNumbers
 from rtface.pipeline.headroom import Headroom
 from rtface.pipeline.judge import Judge
@@ -220,10 +220,14 @@ class Recognizer:
         return Look(camera, frame, track, detection, crop, face_quality.judge(detection, crop).score)
 
     def _launch(self, looks: Sequence[Look]) -> PendingRows:
-        crops = [
-            best_crop(self._detector, self._embedder, look.frame.image, look.detection, look.crop) for look in looks
-        ]
-        rows = self._embedder.launch(np.stack(crops))
+        detector, embedder = self._detector, self._embedder
+        if isinstance(embedder, FrameEmbedder):
+            places = [best_detection(detector, embedder, look.frame.image, look.detection) for look in looks]
+            frames = [look.frame.image for look in looks]
+            rows = embedder.launch_in(list(zip(frames, places, strict=True)))
+        else:
+            crops = [best_crop(detector, embedder, look.frame.image, look.detection, look.crop) for look in looks]
+            rows = embedder.launch(np.stack(crops))
         self._headroom.launched(self._clock())
         return rows
 

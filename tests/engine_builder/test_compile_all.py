@@ -14,8 +14,7 @@ from rtface.engine_builder import build, rtx_capabilities, target
 from rtface.engine_files import Origin
 from rtface.errors import ModelUnavailable
 from rtface.models import catalogue, scrfd
-from rtface.models.cropping import with_crops
-from rtface.models.spec import ModelSpec, Precision, Task
+from rtface.models.spec import ModelSpec, Precision
 from rtface.models.store import ModelStore, converted
 from tests.engine_builder.given import rtx
 from tests.models.given import spec
@@ -81,22 +80,6 @@ def test_scrfd_of_the_shared_file_compiles_for_every_card(
     onnx.save(model, tmp_path / "built" / "scrfd.onnx")
     files = {"scrfd": tmp_path / "built" / "scrfd.onnx"}
     compile_for_all(spec("scrfd"), precision, files, tmp_path, compiled)
-
-
-@pytest.mark.parametrize(
-    ("name", "precision"), [case for case in EVERY if spec(str(case.values[0])).task is Task.EMBEDDER]
-)
-def test_embedder_that_cuts_its_faces_out_itself_compiles_for_every_card(
-    name: str, precision: Precision, tmp_path: Path, compiled: list[tuple[str, ...]]
-) -> None:
-    rtx()
-    crop = spec(name).crop
-    assert crop
-    (file,) = graphs(spec(name), precision).values()
-    (tmp_path / "built").mkdir()
-    onnx.save(with_crops(onnx.load(file), crop), tmp_path / "built" / f"{name}.onnx")
-    files = {f"{name}+crops": tmp_path / "built" / f"{name}.onnx"}
-    compile_for_all(spec(name), precision, files, tmp_path, compiled)
 
 
 def test_the_cards_people_have_are_among_those_that_can_be_built_for() -> None:
