@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from rtface.gallery.model import GalleryModel
 from rtface.gallery.names import free_text, normalised, person_name, tag_name
 from rtface.gallery.people import UNRECORDED, Consent, Person, Picture, Provenance, people_in, pictures_of
 from rtface.gallery.searcher import Searcher
-from rtface.gallery.vectors import VectorForm, are_units
+from rtface.gallery.vectors import VectorForm, encoded_row
 from rtface.types import Neighbor
 
 log = logging.getLogger(__name__)
@@ -75,9 +74,7 @@ class PersonGallery:
     def __enter__(self) -> PersonGallery:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -92,7 +89,8 @@ class PersonGallery:
     def refresh(self) -> bool:
         """Takes in what other processes have changed; True when there was something. Cheap when there was not.
 
-        Of very many new rows it takes some at each call, so that it can be called between two frames.
+        Of very many new rows it takes some at each call, so that it can be called between two frames. When another
+        process has compacted the gallery, the next search makes a new index first.
 
         Raises:
             GalleryMismatch: it was emptied and filled again with another model.
@@ -101,6 +99,7 @@ class PersonGallery:
         if self._looked_on == self._today() and not self.database.may_differ(self.revision):
             return False
         self.model.refuse_others(self.database)
+        self.follow_form()
         changed = self.searcher.follow(at_once=False)
         today = self._looked_on = self._today()
         if today > self._expired_on and self.database.writable:
@@ -128,11 +127,7 @@ class PersonGallery:
         return found[0]
 
     def pictures(self, name: str) -> list[Picture]:
-        """Where a person's rows come from, in the order they were added.
-
-        Raises:
-            UnknownPerson: nobody of that name is enrolled.
-        """
+        """Where a person's rows come from, in the order they were added. Raises UnknownPerson."""
         found = pictures_of(self.database, normalised(name))
         if not found:
             raise unknown(self.database, name)
@@ -187,24 +182,36 @@ class PersonGallery:
             ValueError: not a unit vector of this model's size.
         """
         name = person_name(name)
-        row = NewRow(sha256, self._encoded(embedding), file, quality, self._clock(), against, provenance, crop)
         with self.database.writing():
             self.model.adopt(self.database)
             self.model.refuse_others(self.database)
+            self.follow_form()
+            row = NewRow(
+                sha256,
+                encoded_row(self.form, embedding, self.model.size),
+                file,
+                quality,
+                self._clock(),
+                against,
+                provenance,
+                crop,
+            )
             edit = Edit(self.database)
             edit.insert(edit.known(name) if against else edit.person(name, self._clock()), row)
         self.searcher.follow()
 
-    def _encoded(self, embedding: NDArray[np.float32]) -> bytes:
-        row = np.ascontiguousarray(embedding, np.float32)
-        if row.shape != (self.model.size,) or not are_units(row[None])[0]:
-            raise ValueError(f"An embedding has norm 1 and shape ({self.model.size},), this one has shape {row.shape}.")
-        return self.form.encode(row[None])[0]
+    def follow_form(self) -> None:
+        """Takes in that the gallery was compacted."""
+        form = self.model.form(self.database)
+        if form.name != self.form.name:
+            self.form = form
+            self.searcher.use(form)
 
     @contextmanager
     def editing(self) -> Iterator[Edit]:
         """A transaction and what follows from it: this object follows, and traces of what is gone are erased."""
         with self.database.writing():
+            self.follow_form()
             edit = Edit(self.database)
             yield edit
             if edit.vectors_gone:

@@ -223,6 +223,11 @@ class GalleryMemory:
             for near, far in zip(labels.tolist(), distances.tolist(), strict=True)
         ]
 
+    def use(self, form: VectorForm) -> None:
+        """See ``Searcher``. The index is made again when next searched."""
+        self._form, self._index, self._digest, self._saved_rows = form, None, None, 0
+        self._cache.resize(form.size)
+
     def problems(self) -> list[str]:
         """See ``Searcher``."""
         index = self.index

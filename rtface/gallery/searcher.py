@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from rtface.gallery.vectors import Rows
+from rtface.gallery.vectors import Rows, VectorForm
 from rtface.types import Neighbor
 
 
@@ -27,6 +27,9 @@ class Searcher(Protocol):
 
     def search(self, queries: Rows, k: int) -> list[list[Neighbor]]:
         """For each of N unit rows its at most k nearest rows, nearest first, counter-examples among them."""
+
+    def use(self, form: VectorForm) -> None:
+        """Takes note that all vectors lie in this form from now on."""
 
     def problems(self) -> list[str]:
         """Where it differs from the database, a sentence each."""

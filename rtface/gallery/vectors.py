@@ -126,6 +126,18 @@ def form_of(name: str, size: int) -> VectorForm:
     return FORMS[name](size)
 
 
+def encoded_row(form: VectorForm, embedding: Rows, size: int) -> bytes:
+    """What is kept of one embedding.
+
+    Raises:
+        ValueError: not a unit vector of ``size`` numbers.
+    """
+    row = np.ascontiguousarray(embedding, np.float32)
+    if row.shape != (size,) or not are_units(row[None])[0]:
+        raise ValueError(f"An embedding has norm 1 and shape ({size},), this one has shape {row.shape}.")
+    return form.encode(row[None])[0]
+
+
 def are_units(rows: Rows) -> NDArray[np.bool_]:
     """(N,) whether each of (N, D) rows has norm 1; one with a NaN or an infinity has not."""
     with np.errstate(invalid="ignore"):  # the cast complains of signalling NaNs, which a damaged file may hold
