@@ -29,7 +29,16 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 ADDRESSES = {
-    "cv2": ("sources", "sinks", "overlay", "embedding.align", "detectors", "tracking.changes"),
+    "cv2": (
+        "sources",
+        "sinks",
+        "overlay",
+        "embedding.align",
+        "detectors",
+        "tracking.changes",
+        "training.crops",
+        "training.augmentation",
+    ),
     "onnxruntime": ("backends.onnxruntime",),
     "openvino": ("backends.openvino",),
     "tensorrt": ("backends._tensorrt",),
