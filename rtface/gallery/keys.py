@@ -11,6 +11,7 @@ from types import ModuleType
 
 from rtface.errors import KeyRefused, MissingLibrary
 from rtface.gallery.sealing import KEY_BYTES
+from rtface.gallery.syncing import sync_folder
 
 KINDS = "file:PATH, env:NAME or keyring:SERVICE/NAME"
 
@@ -118,21 +119,11 @@ def _write_new(path: Path, content: str) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyRefused(f"The key file {path} exists already: name another, so that no key is lost.") from None
     except OSError as error:
         raise KeyRefused(f"The key file {path} cannot be written: {error.strerror or error}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file's name is durable only with its folder; Windows has no such call."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _library() -> ModuleType:

@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rtface.errors import GalleryBroken, GalleryError, GalleryUnavailable
+from rtface.errors import GalleryBroken, GalleryUnavailable
 from rtface.gallery import schema
 from rtface.gallery.database import Value, broken
 from rtface.gallery.rekeying import adopt_key, refuse_new_key
 from rtface.gallery.sealing import UNSEALED, Sealer
+from rtface.gallery.sqlite_errors import explained
+from rtface.gallery.syncing import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +43,26 @@ class SqliteDatabase:
         self.place = str(path)
         self.writable = writable
         self.sealer: Sealer = UNSEALED
-        self._opened = False
+        self._file: os.stat_result | None = None
         self._connection = connection
 
     def open_seal(self, key: bytes | None) -> None:
         """Makes ``sealer``, once the tables are there. Raises as ``rekeying.adopt_key``."""
         self.sealer = adopt_key(self, key)
-        self._opened = True
+        self._file = self.path.stat()
+
+    def _refuse_another(self) -> None:
+        """In a deleted file SQLite would go on, and lose all that is acknowledged."""
+        if self._file is None:  # still being opened
+            return
+        if not self.path.exists() or not os.path.samestat(self._file, self.path.stat()):
+            raise GalleryUnavailable(
+                f"The gallery {self.path} was deleted or replaced while it was open, and nothing more is written to "
+                "it: put the file back, or make a new one with rtface enroll NAME DIR, and start again."
+            )
 
     def _refuse_new_key(self) -> None:
-        if self._opened:
+        if self._file is not None:
             refuse_new_key(self, self.sealer)
 
     def rows(self, sql: str, *values: Value, types: tuple[type, ...] = ()) -> list[tuple[Any, ...]]:
@@ -68,6 +80,7 @@ class SqliteDatabase:
         with explained(self.path):
             self._connection.execute("BEGIN")
             try:
+                self._refuse_another()
                 self._refuse_new_key()
                 yield
             finally:
@@ -95,8 +108,10 @@ class SqliteDatabase:
         with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._refuse_another()
                 self._refuse_new_key()
                 yield
+                self._refuse_another()
                 self._connection.execute("COMMIT")
             finally:
                 if self._connection.in_transaction:
@@ -145,28 +160,6 @@ class SqliteDatabase:
         self._connection.close()
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: text in a damaged file, or in a message about it
-        raise _explanation(error, path) from error
-
-
-def _explanation(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> GalleryError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return GalleryUnavailable(f"The gallery {path} is locked by another program: close it, or try again.")
-    if code == sqlite3.SQLITE_FULL:
-        return GalleryUnavailable(f"No room for the gallery {path}: free some space; nothing reported so far is lost.")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return GalleryUnavailable(f"The gallery {path} cannot be read or written ({error}): check disk and rights.")
-    return broken(str(path), str(error))
-
-
 def open_database(
     path: Path, *, create: bool, patience: float = BUSY_SECONDS, key: bytes | None = None
 ) -> SqliteDatabase:
@@ -211,6 +204,7 @@ def _make_private(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        sync_folder(path.parent)
     except FileExistsError:
         log.debug("another process made %s first", path)
 

@@ -10,6 +10,7 @@ import pytest
 
 from rtface.errors import GalleryBroken, GalleryError, GalleryMismatch, GalleryUnavailable, RtfaceError
 from rtface.gallery import schema, sqlite
+from rtface.gallery.sqlite_errors import explained
 from tests.gallery.samples import enroll, gallery_at, units
 
 
@@ -262,5 +263,5 @@ def test_every_error_is_one_of_ours() -> None:
     for code in range(27):
         error = sqlite3.OperationalError("x")
         error.sqlite_errorcode = code
-        with pytest.raises(RtfaceError), sqlite.explained(Path("g.db")):
+        with pytest.raises(RtfaceError), explained(Path("g.db")):
             raise error
