@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtface.cli._evaluate_pairs import folders, pairs
+from rtface.cli._evaluate_sensitivity import sensitivity
 from rtface.cli._evaluate_shared import evaluation_options, list_failures, opened, wishes, write_page
+from rtface.cli._evaluate_videos import videos
 from rtface.cli._shared import PATH, early_settings_options, print_json, read_config, say, settings_options
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ def command() -> None:
     """
 
 
-command.add_command(pairs)
-command.add_command(folders)
+for inner in (pairs, folders, videos, sensitivity):
+    command.add_command(inner)
 
 
 @command.command("lfw")
