@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs pip install 'rtface[train]'")
+pytest.importorskip("torch", reason="needs pip install 'rtface[train]'")
 
-from rtface.errors import ModelBroken, TrainingError  # noqa: E402
-from rtface.models import facenet  # noqa: E402
-from rtface.training.networks.catalogue import ARCHITECTURES, create, find, prepare  # noqa: E402
-from rtface.training.networks.cost import LayerCost, count, parameters  # noqa: E402
-from rtface.training.networks.inception_resnet import shipped  # noqa: E402
-from rtface.training.networks.layers import Norm  # noqa: E402
-from tests.models.given import faces, noise, opened, spec, weights  # noqa: E402
+import torch
+
+from rtface.errors import ModelBroken, TrainingError
+from rtface.models import facenet
+from rtface.training.networks.catalogue import ARCHITECTURES, create, find, prepare
+from rtface.training.networks.cost import LayerCost, count, parameters
+from rtface.training.networks.inception_resnet import shipped
+from rtface.training.networks.layers import Norm
+from tests.models.given import faces, noise, opened, spec, weights
 
 PAPER = Norm.PAPER
 NN1 = {  # parameters in thousands, FLOPS in millions: FaceNet paper, table 1

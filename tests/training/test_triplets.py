@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch", reason="needs pip install 'rtface[train]'")
+pytest.importorskip("torch", reason="needs pip install 'rtface[train]'")
 
-from rtface.training.triplets import Mining, mine, triplet_gaps, triplet_loss, unit  # noqa: E402
+import torch
+
+from rtface.training.triplets import Mining, mine, triplet_gaps, triplet_loss, unit
 
 MARGIN = 0.2
 Triplet = tuple[int, int, int]
