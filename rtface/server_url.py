@@ -13,6 +13,9 @@ SCHEMES = ("postgresql://", "postgres://")
 class ServerUrl:
     """A libpq connection URI. As text, and in every message, its password is hidden; ``secret`` is the whole.
 
+    What stands before the last ``@`` is taken for a user and a password, whatever signs are in it: rather too much is
+    hidden than too little.
+
     Source: PostgreSQL manual, 32.1.1.2 Connection URIs: several hosts, and parameters after the question mark.
     """
 
@@ -25,40 +28,22 @@ class ServerUrl:
 
     def __str__(self) -> str:
         scheme, _, rest = self.secret.partition("://")
-        authority, slash, path = _parted(rest)
-        user, at, hosts = authority.rpartition("@")
+        user, at, place = rest.rpartition("@")
         if ":" in user:
             user = user.partition(":")[0] + ":***"
-        path = _SECRETS.sub(r"\1***", path)
-        return f"{scheme}://{user}{at}{hosts}{slash}{path}"
+        place = _SECRETS.sub(r"\1***", place)
+        return f"{scheme}://{user}{at}{place}"
 
     def __repr__(self) -> str:
         return f"ServerUrl({str(self)!r})"
 
     def hidden_in(self, message: str) -> str:
         """A message of the server or its library without the password, should it be in there."""
-        authority, _, path = _parted(self.secret.partition("://")[2])
-        given = [authority.rpartition("@")[0].partition(":")[2], *_SECRET_VALUES.findall(path)]
+        before, _, place = self.secret.partition("://")[2].rpartition("@")
+        given = [before.partition(":")[2], *(value for _, value in _SECRETS.findall(place))]
         for password in {form for text in given for form in (text, unquote(text)) if form}:
             message = message.replace(password, "***")
         return message
 
 
-_SECRETS = re.compile(r"((?:^|[?&])(?:ssl)?password=)[^&]*")
-_SECRET_VALUES = re.compile(r"[?&](?:ssl)?password=([^&]*)")
-
-
-def _parted(rest: str) -> tuple[str, str, str]:
-    """User and hosts; the sign after them; database and parameters. A password may hold any sign but ``@``."""
-    at = rest.rfind("@", 0, _end_of_path(rest))
-    found = re.search(r"[/?]", rest[at + 1 :])
-    end = len(rest) if found is None else at + 1 + found.start()
-    if end < len(rest) and rest[end] == "?":
-        return rest[:end], "", rest[end:]
-    return rest[:end], rest[end : end + 1], rest[end + 1 :]
-
-
-def _end_of_path(rest: str) -> int:
-    """Where parameters begin: an ``@`` in their values parts nothing."""
-    found = re.search(r"\?[a-z_]+=", rest)
-    return len(rest) if found is None else found.start()
+_SECRETS = re.compile(r"((?:^|[?&])(?:ssl)?password=)([^&]*)")

@@ -82,7 +82,7 @@ class PostgresDatabase:
     @contextmanager
     def _transaction(self, begin: LiteralString, *, commit: bool) -> Iterator[Connection[Any]]:
         assert self._under_way is None, "a transaction inside another"
-        with self.server.connection() as connection:
+        with self.server.connection(to_write=commit) as connection:
             connection.execute(begin)
             self._under_way = connection
             try:
@@ -136,7 +136,7 @@ class PostgresDatabase:
         if not removals:
             return
         few = not self.rows("SELECT 1 FROM embeddings LIMIT 1 OFFSET ?", REWRITTEN_UP_TO)
-        with self.server.connection() as connection:
+        with self.server.connection(to_write=True) as connection:
             connection.execute(f"SET lock_timeout = {round(self._patience * 1000)}")
             try:
                 for table in ("people", "pictures", "embeddings", "tags", "crops", "changes"):

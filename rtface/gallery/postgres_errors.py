@@ -26,6 +26,8 @@ _SENTENCES: dict[str, str] = {
     "28000": "The server of {url} refuses this user ({error}): see its pg_hba.conf.",
     "3D000": "There is no database of this name ({url}): its administrator makes it with createdb.",
     "42501": "This user may not do that with the gallery {url} ({error}): its owner GRANTs the right.",
+    "42704": "pgvector is in a schema that this user may not use ({url}): its owner says "
+    "GRANT USAGE ON SCHEMA ... TO ...",
     "53100": "No room for the gallery {url}: free some space on the server; nothing reported so far is lost.",
     "53300": "The server of {url} has no connection left ({error}): raise its max_connections.",
 }

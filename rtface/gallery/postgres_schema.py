@@ -93,6 +93,9 @@ _FIRST = (
         EXECUTE coalesce((SELECT format('CREATE INDEX embeddings_near ON embeddings USING hnsw ((vector::halfvec(%s))'
             ' halfvec_l2_ops) WITH (m = {LINKS}, ef_construction = {BUILD_EFFORT})', size)
             FROM meta WHERE form = 'float32' AND size > 0 AND sealed IS NULL), '');
+        IF to_regclass('embeddings_near') IS NOT NULL THEN
+            ALTER INDEX embeddings_near ALTER COLUMN 1 SET STATISTICS 0;
+        END IF;
     END $body$""",
     # In the transaction that makes an empty gallery a model's, so that no column has another size than the gallery. A
     # gallery with rows cannot change its form this way: the null it would become is refused.

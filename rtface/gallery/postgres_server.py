@@ -23,6 +23,7 @@ from rtface.server_url import ServerUrl
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 4
+IDLE_S = 60.0
 WAIT_S = 2
 """For a connection: a video must not stand still for longer. libpq takes whole seconds, at least 2."""
 SEARCH_EFFORT = 128
@@ -34,9 +35,11 @@ _UNLESS_GIVEN: dict[str, str | int] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
-    "tcp_user_timeout": 4000,
 }
 """Parameters of libpq: so that a server that is gone without a word is noticed within seconds."""
+_UNANSWERED_MS = 4000
+"""tcp_user_timeout of connections that only ask. A server busy with many rows sent to it takes no more for a while, and
+that must not count."""
 
 
 class PostgresServer:
@@ -50,31 +53,34 @@ class PostgresServer:
         """
         self.url = url
         with explained(url):
-            self._address = make_conninfo("", **{**_UNLESS_GIVEN, **conninfo_to_dict(url.secret)})
+            given = conninfo_to_dict(url.secret)
+            self._address = make_conninfo("", **{**_UNLESS_GIVEN, **given})
+            self._asking = make_conninfo("", **{**_UNLESS_GIVEN, "tcp_user_timeout": _UNANSWERED_MS, **given})
             with psycopg.connect(self._address, autocommit=True) as connection:
                 self.writable = bring_up_to_date(connection, url, create=create)
                 _warn_of_forgetful(connection, url)
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its warnings are told by the watch
         self._lock = threading.Lock()
-        self._pool = self._new_pool()
+        self._pools: dict[bool, ConnectionPool[Connection[Any]]] = {}
         self._renewed = False
         self._watch: Watch | None = None
 
-    def _new_pool(self) -> ConnectionPool[Connection[Any]]:
+    def _new_pool(self, *, to_write: bool) -> ConnectionPool[Connection[Any]]:
         return ConnectionPool(
-            self._address,
+            self._address if to_write else self._asking,
             kwargs={"autocommit": True},
             configure=_settle,
-            min_size=1,
+            min_size=0 if to_write else 1,
             max_size=MOST_CONNECTIONS,
+            max_idle=IDLE_S,
             num_workers=1,
             timeout=WAIT_S,
             open=True,
         )
 
     @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        """A connection of the pool, for one transaction.
+    def connection(self, *, to_write: bool = False) -> Iterator[Connection[Any]]:
+        """A connection of a pool, for one transaction.
 
         Raises:
             GalleryLost: the server is out of reach. While the watch knows that, this is told at once.
@@ -84,21 +90,26 @@ class PostgresServer:
                 f"The gallery {self.url} cannot be reached at the moment; it is asked for again and again."
             )
         try:
-            with explained(self.url), self._current_pool().connection() as connection:
+            with explained(self.url), self._pool(to_write).connection() as connection:
                 yield connection
         except GalleryLost:
             if self._watch is not None:
                 self._watch.doubt()
             raise
 
-    def _current_pool(self) -> ConnectionPool[Connection[Any]]:
-        """The pool; after a loss a new one, whose connections and patience are fresh."""
+    def _pool(self, to_write: bool) -> ConnectionPool[Connection[Any]]:
+        """The pool, made when first needed; after a loss a new one, whose connections and patience are fresh."""
         with self._lock:
             if self._renewed:
                 self._renewed = False
-                self._pool.close(timeout=0)
-                self._pool = self._new_pool()
-            return self._pool
+                self._close_pools()
+            if to_write not in self._pools:
+                self._pools[to_write] = self._new_pool(to_write=to_write)
+            return self._pools[to_write]
+
+    def _close_pools(self) -> None:
+        while self._pools:
+            self._pools.popitem()[1].close(timeout=0)
 
     def renew(self) -> None:
         """Connections made so far are not used again."""
@@ -118,7 +129,7 @@ class PostgresServer:
         return self._watch.revision != revision
 
     def _watching_connection(self) -> Connection[Any]:
-        connection = psycopg.connect(self._address, autocommit=True)
+        connection = psycopg.connect(self._asking, autocommit=True)
         try:
             connection.execute(search_path_of(connection))
         except BaseException:
@@ -130,7 +141,7 @@ class PostgresServer:
         """Closes all connections."""
         if self._watch is not None:
             self._watch.close()
-        self._pool.close()
+        self._close_pools()
 
 
 def _settle(connection: Connection[Any]) -> None:

@@ -1,6 +1,7 @@
 """Galleries used by other processes, which may be killed. Started through ``multiprocessing``'s fork server."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rtface.server_url import ServerUrl
 from tests.gallery.samples import gallery_at, units
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -41,7 +43,7 @@ def everything_said(pipe: Connection) -> list[str]:
         return said
 
 
-def add_forever(pipe: Connection, path: Path, seed: int) -> None:
+def add_forever(pipe: Connection, path: Path | ServerUrl, seed: int) -> None:
     """Enrols two people picture by picture and says each one's sha256 once it is durable."""
     with gallery_at(path) as gallery:
         for place, row in enumerate(units(seed, 100_000)):
@@ -69,7 +71,7 @@ def live_forever(pipe: Connection, path: Path, seed: int) -> None:
                 pipe.send(f"={name}")
 
 
-def make(pipe: Connection, path: Path, barrier: Barrier) -> None:
+def make(pipe: Connection, path: Path | ServerUrl, barrier: Barrier) -> None:
     """Makes the gallery at the same moment as others do."""
     barrier.wait()
     with gallery_at(path, patience=30) as gallery:
@@ -100,3 +102,22 @@ def fill_small_disk(pipe: Connection, path: Path, limit: int) -> None:
                 pipe.send(f"! {error}")
                 return
             pipe.send(str(place))
+
+
+def read_without_rights(pipe: Connection, path: Path, user: int) -> None:
+    """As this user, where it may become one: says who is nearest, then what is said to each change."""
+    if os.geteuid() == 0:
+        os.setgid(user)
+        os.setuid(user)
+    with gallery_at(path, create=False, index="hnsw") as gallery:
+        pipe.send(gallery.search(units(1, 1), 1)[0][0].person)
+        changes: tuple[Callable[[], None], ...] = (
+            lambda: gallery.add("Bob", units(2, 1)[0], sha256="b", file="x", quality=0.5),
+            lambda: gallery.remove("Ada"),
+            lambda: gallery.rename("Ada", "Augusta"),
+        )
+        for change in changes:
+            try:
+                change()
+            except OSError as error:
+                pipe.send(str(error))
