@@ -133,16 +133,8 @@ class System:
         from rtface.gallery.calibration import kept_calibration
         from rtface.pipeline.judge import Judge, VoteRules
 
-        config = self.config
-        rules = VoteRules(
-            config.k,
-            config.min_share,
-            config.max_distance,
-            config.false_identification_rate,
-            config.min_margin,
-            config.false_name_rate,
-        )
         database = self.gallery.database
+        rules = VoteRules.of(self.config)
         return Judge(self.gallery, self._limits(), rules, calibration=lambda: kept_calibration(database))
 
     def _limits(self) -> Mapping[float, float]:
@@ -151,7 +143,7 @@ class System:
 
         spec = self.embedder_spec
         tail = shipped_tail(spec.name, spec.fingerprint) if self.gallery.form.size == spec.embedding_size else None
-        return spec.limits if tail is None else tail.limits()
+        return spec.limits if tail is None else tail.limits(cautious=True)
 
     def recognizer(self, *, stills: Collection[str] = ()) -> Recognizer:
         """A recogniser with no memory of any track yet; sources named in ``stills`` show pictures, not scenes."""

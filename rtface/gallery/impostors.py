@@ -60,7 +60,10 @@ class ImpostorTail:
 
     @property
     def smallest_rate(self) -> float:
-        """The smallest rate so many people can show: three in the number of their pairs (rule of three)."""
+        """The smallest rate so many people can show: three in the number of their pairs (rule of three).
+
+        Steps below it are the tail continued, which nobody has counted.
+        """
         return 3 / math.comb(self.people, 2)
 
     def at(self, distance: float) -> Step:
@@ -77,9 +80,13 @@ class ImpostorTail:
         (near, below), (far, above) = around
         return min(math.exp(below + (above - below) * (distance - near) / (far - near)), 1.0)
 
-    def limits(self) -> dict[float, float]:
-        """{rate: distance} for ``voting.distance_limit``: the distances at which the upper ends keep to the rates."""
-        return {min(step.high, 1.0): step.distance for step in self.steps}
+    def limits(self, *, cautious: bool = False) -> dict[float, float]:
+        """{rate: distance} for ``voting.distance_limit``.
+
+        Args:
+            cautious: the distances at which the upper ends of the intervals keep to the rates.
+        """
+        return {min(step.high if cautious else step.rate, 1.0): step.distance for step in self.steps}
 
 
 _RATES = ("rate", "low", "high")

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.config import Config
 from rtface.errors import GalleryLost
 from rtface.gallery.calibration import Calibration
 from rtface.gallery.evidence import AUTO_RATE, ballot, refuse_unreachable
@@ -38,6 +39,29 @@ class VoteRules:
     false_identification_rate: float | Literal["auto"]
     min_margin: float | Literal["auto"] = "auto"
     false_name_rate: float | Literal["auto"] = "auto"
+
+    @classmethod
+    def of(cls, config: Config) -> VoteRules:
+        """As the settings have them."""
+        return cls(
+            config.k,
+            config.min_share,
+            config.max_distance,
+            config.false_identification_rate,
+            config.min_margin,
+            config.false_name_rate,
+        )
+
+
+def rules_for(rules: VoteRules, known: Calibration | None, min_votes: int = 1, *, still: bool = False) -> Rules:
+    """The settings with what is ``auto`` worked out; see ``Judge.rules``."""
+    of_a_look, margin, wanted = rules.false_identification_rate, rules.min_margin, rules.false_name_rate
+    if of_a_look == "auto":
+        of_a_look = DEFAULT_RATE if known is None else known.rate
+    if margin == "auto":
+        margin = 0.0 if known is None else known.margin
+    followed = 1.0 if still else min(AUTO_RATE * of_a_look, 1.0) if wanted == "auto" else wanted
+    return Rules(rules.k, rules.min_share, margin, min_votes, of_a_look, followed)
 
 
 def never_calibrated() -> None:
@@ -89,19 +113,7 @@ class Judge:
         A still is one look and nobody is followed in it: the rate of one look is all that it is held to.
         """
         self._follow()
-        rules, known = self._rules, self._calibration
-        of_a_look, wanted = self._rate(), rules.false_name_rate
-        followed = 1.0 if still else min(AUTO_RATE * of_a_look, 1.0) if wanted == "auto" else wanted
-        margin = rules.min_margin
-        if margin == "auto":
-            margin = 0.0 if known is None else known.margin
-        return Rules(rules.k, rules.min_share, margin, min_votes, of_a_look, followed)
-
-    def _rate(self) -> float:
-        rate = self._rules.false_identification_rate
-        if rate == "auto":
-            return DEFAULT_RATE if self._calibration is None else self._calibration.rate
-        return rate
+        return rules_for(self._rules, self._calibration, min_votes, still=still)
 
     def _follow(self) -> None:
         if self.gallery.revision == self._measured_at:
@@ -117,17 +129,18 @@ class Judge:
         self._calibration = self._read_calibration()
         rules, known = self._rules, self._calibration
         chances = comparisons(self._enrolled, k=rules.k, min_share=rules.min_share)
+        rate = rules_for(rules, known).false_identification_rate
         if rules.max_distance != "auto":
             self._limit = rules.max_distance
         elif known is None:
-            self._limit = distance_limit(self._limits, chances, self._rate())
+            self._limit = distance_limit(self._limits, chances, rate)
         else:
-            self._limit = known.limit(chances, self._rate())
-            self._tell_outgrown(known, chances)
+            self._limit = known.limit(chances, rate)
+            self._tell_outgrown(known, holds=known.holds(chances, rate))
         self._measured_at = revision
 
-    def _tell_outgrown(self, known: Calibration, chances: float) -> None:
-        outgrown = len(self._enrolled) > GROWN * known.people or not known.holds(chances, self._rate())
+    def _tell_outgrown(self, known: Calibration, *, holds: bool) -> None:
+        outgrown = len(self._enrolled) > GROWN * known.people or not holds
         if outgrown and not self._outgrown:
             log.warning(
                 "The gallery was calibrated with %d people and has %d: rtface gallery calibrate measures it anew.",
