@@ -54,6 +54,7 @@ setup(
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
         "rtx": ["tensorrt-rtx>=1.2"],
         "plot": ["matplotlib>=3.8"],
+        "cluster": ["scikit-learn>=1.4"],
         "train": ["tensorboard>=2.15", "torch>=2.4"],
         "test": [
             "cryptography>=41",

@@ -54,6 +54,11 @@ def _cut_out(picture: Picture) -> Image | None:
         return None
     if picture_sha256(image) != picture.sha256:
         return None
+    return cut_out(image, box)
+
+
+def cut_out(image: Image, box: tuple[float, float, float, float]) -> Image:
+    """A face and a little around it; empty where the box lies outside the picture."""
     left, top, right, bottom = box
     edge = MARGIN * max(right - left, bottom - top) / 2
     rows = slice(max(round(top - edge), 0), max(round(bottom + edge), 0))

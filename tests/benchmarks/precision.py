@@ -1,6 +1,6 @@
 """Models in each of their precisions: recognition on LFW, detection on labelled pictures, agreement with float32.
 
-    python -m tests.benchmarks.precision --shared ../shared [--model facenet] [--model yunet] ...
+    python -m tests.benchmarks.precision --shared ../shared [--model facenet] [--model yunet] ... [--threads 1]
     python -m tests.benchmarks.precision --shared ../shared --times [--threads 0] [--rounds 7]
 
 A JSON line a model and precision, then a Markdown table. float32 and int8 run on ONNX Runtime as always. float16 and
@@ -59,6 +59,7 @@ class Bench:
     system: System
     data: Path
     folder: Path
+    threads: int
 
     def opened(self, precision: Precision) -> Callable[[Path], Backend]:
         """Opens a float32 graph's form in this precision on what computes it as it will be computed."""
@@ -67,7 +68,8 @@ class Bench:
             spec = self.system.models.spec(MODEL_OF.get(graph.stem, graph.stem))
             path = self.folder / f"{graph.stem}.{precision}.onnx"
             onnx.save(converted(onnx.load(graph), spec, precision), path)
-            return onnxruntime.open(path) if precision in ON_CPU else open_emulated(path)
+            opened = onnxruntime.open if precision in ON_CPU else open_emulated
+            return opened(path, threads=self.threads)
 
         return open_backend
 
@@ -224,9 +226,9 @@ def main() -> None:
             print_times(data, Path(place), arguments.threads, arguments.rounds)
             return
         rows = []
-        settings = {"gallery": f"{place}/gallery.db", "backend": "onnxruntime"}
+        settings = {"gallery": f"{place}/gallery.db", "backend": "onnxruntime", "threads": arguments.threads}
         with System(load_config(None, settings)) as system:
-            bench = Bench(system, data, Path(place))
+            bench = Bench(system, data, Path(place), arguments.threads)
             for name in arguments.model or MODELS:
                 spec = system.models.spec(name)
                 measure = finding if spec.task is Task.DETECTOR else recognition

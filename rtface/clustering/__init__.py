@@ -1,0 +1,1 @@
+"""Faces put together by person, without knowing anybody."""

@@ -1,0 +1,1 @@
+"""A folder of photos and the faces in them."""
