@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.evidence import Evidence
+from rtface.gallery.evidence import WINDOW, Evidence
 from rtface.types import Ballot, Identity
 
 EAGER_VOTES = 5
@@ -28,6 +30,7 @@ class TrackMemory:
 
     Attributes:
         evidence: what its embeddings say.
+        embeddings: (D,) of each look in the evidence, oldest first.
         announced: the verdict last told in an event, or None.
         embedded_at: seconds of its last embedding.
         best_quality: of its embeddings, 0..1.
@@ -40,6 +43,7 @@ class TrackMemory:
     """
 
     evidence: Evidence = field(default_factory=Evidence)
+    embeddings: deque[NDArray[np.float32]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     announced: Identity | None = None
     embedded_at: float = -np.inf
     best_quality: float = 0.0
@@ -78,9 +82,26 @@ class TrackMemory:
         middle = self.centroid / max(float(np.linalg.norm(self.centroid)), 1e-12)
         return float(np.clip(2 - 2 * float(middle @ embedding), 0, 4))
 
+    @property
+    def announced_as(self) -> str | None:
+        """The name last told in an event; None: none."""
+        return None if self.announced is None else self.announced.person
+
+    @property
+    def revision(self) -> int:
+        """Of the gallery as the look knew it that knew the oldest; -1 before the first."""
+        return min((look.gallery_revision for look in self.evidence.looks), default=-1)
+
+    def judge_again(self, said: Sequence[Ballot]) -> None:
+        """Puts what the gallery now says of each of ``embeddings`` in place of what it said."""
+        before, self.evidence = self.evidence.looks, Evidence()
+        for look, now in zip(before, said, strict=True):
+            self.evidence.add(replace(now, at=look.at, quality=look.quality))
+
     def add(self, embedding: NDArray[np.float32], look: Ballot, at: float, quality: float) -> None:
         """Counts one more embedding and what it says."""
         self.evidence.add(replace(look, at=at, quality=quality))
+        self.embeddings.append(embedding)
         self.votes += 1
         self.embedded_at = at
         self.best_quality = max(self.best_quality, quality)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,9 @@ import numpy as np
 from rtface.embedding import quality as face_quality
 from rtface.embedding.align import thumbnail
 from rtface.embedding.crops import best_crop, best_detection
-from rtface.errors import GalleryLost
 from rtface.interfaces import Detector, Embedder, FrameEmbedder, PendingRows, Tracker
 from rtface.pipeline.camera import Camera, DecidedBy, EventNumbers
+from rtface.pipeline.gallery_watch import GalleryWatch
 from rtface.pipeline.headroom import Headroom
 from rtface.pipeline.judge import Judge
 from rtface.pipeline.lookout import Lookout
@@ -28,8 +27,6 @@ LOOKS_A_ROUND = 6
 """At most so many faces of all cameras are embedded at once, and cut out to be judged worth it, so that a crowd walking
 in costs many short rounds and not one long one. Faces take turns. Broken tracks are not held back: their names hang on
 it."""
-GALLERY_LOOK_S = 0.5
-"""How often a change made by another process is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +73,7 @@ class Recognizer:
         self._detector = detector
         self._embedder = embedder
         self._judge = judge
+        self._watch = GalleryWatch(judge)
         self._rules = rules
         self._make_tracker = make_tracker
         self._stills = stills
@@ -83,9 +81,6 @@ class Recognizer:
         self._clock = clock
         self._headroom = Headroom()
         self._cameras: dict[str, Camera] = {}
-        self._looked_at_gallery = -np.inf
-        self._changes_wait = False
-        self._notice = ""
         self._round = 0
         self._numbers = EventNumbers()
 
@@ -110,7 +105,7 @@ class Recognizer:
 
     def begin(self, sightings: Sequence[Sighting]) -> Round:
         """Tracks, chooses whom to embed and launches that; the round before has been concluded."""
-        self._refresh_gallery()
+        self._watch.step(self._clock(), self._cameras.values(), self._rules_of)
         tracks = []
         for seen in sightings:
             with seen.watch.stage("track"):
@@ -138,7 +133,7 @@ class Recognizer:
             current = [swapped.get((frame.source, track.id), track) for track in tracks]
             named, events = self._cameras[frame.source].tell(current, frame.captured_at, self._grounds())
             laps = {**seen.watch.timings, **begun.watch.timings, "age": (self._clock() - frame.received_at) * 1e3}
-            results.append(FrameResult(frame, named, events, laps, notice=self._notice))
+            results.append(FrameResult(frame, named, events, laps, notice=self._watch.notice))
         return results
 
     def finish(self, source: str, at: float) -> tuple[Event, ...]:
@@ -149,32 +144,6 @@ class Recognizer:
     def source_event(self, kind: EventKind, frame: Frame) -> Event:
         """News about the source of a frame itself."""
         return Event(kind, 0, None, frame.captured_at, frame.source, *self._grounds(), self._numbers.next())
-
-    def _refresh_gallery(self) -> None:
-        now = self._clock()
-        if now - self._looked_at_gallery >= GALLERY_LOOK_S:
-            self._looked_at_gallery = now
-            with self._outage_told():
-                self._take_in_changes()
-
-    def _take_in_changes(self) -> None:
-        self._changes_wait |= self._judge.gallery.refresh()
-        if self._changes_wait:
-            enrolled = self._judge.gallery.counts()
-            for camera in self._cameras.values():
-                camera.rules = self._rules_of(camera.source)
-                for memory in camera.memories.values():
-                    memory.evidence.follow(enrolled, camera.rules)
-            self._changes_wait = False
-        self._notice = ""
-
-    @contextmanager
-    def _outage_told(self) -> Iterator[None]:
-        """While the gallery's server is out of reach, video goes on: names stay as they are, and results say why."""
-        try:
-            yield
-        except GalleryLost as error:
-            self._notice = str(error)
 
     def _rules_of(self, source: str) -> Rules:
         stills = source in self._stills
@@ -238,7 +207,7 @@ class Recognizer:
             return {}
         self._headroom.collected(self._clock())
         ballots: Sequence[Ballot | None] = [None] * len(begun.looks)
-        with self._outage_told():
+        with self._watch.outage_told():
             ballots = self._judge.look(embeddings)
         swapped = {}
         for look, embedding, said in zip(begun.looks, embeddings, ballots, strict=True):
