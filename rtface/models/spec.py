@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from rtface.models.head import Head
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -28,6 +30,7 @@ BUILDERS: dict[str, Revision] = {
     "facenet": Revision(1, 1),
     "sface": Revision(3, 1),
     "onnx_embedder": Revision(1, 1),
+    "exported": Revision(1, 1),
     "yunet": Revision(2, 1),
     "scrfd": Revision(1, 1),
     "mtcnn": Revision(2, 1),
@@ -141,6 +144,7 @@ class ModelSpec:
         input: for the builder ``onnx_embedder``.
         limits: {false accept rate: distance}, measured; may be empty.
         centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
+        head: what embeddings go through instead, or None.
         ranges: {tensor: (lowest, highest)} of the activations, measured, of all graphs of the model; may be empty.
         precisions: what it can be had in. Embeddings of all of them may be compared: the fingerprint is the same.
         measured: {precision: figures for people}, as they stand in the file.
@@ -157,6 +161,7 @@ class ModelSpec:
     input: InputSpec = field(default_factory=InputSpec)
     limits: Mapping[float, float] = field(default_factory=dict)
     centre: NDArray[np.float32] | None = None
+    head: Head | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16)
     measured: Mapping[str, object] = field(default_factory=dict)
@@ -170,4 +175,6 @@ class ModelSpec:
             facts.append(f"{self.crop.kind} {self.crop.size} {self.crop.margin:.6g} {self.crop.template}")
         if self.centre is not None:
             facts.append(hashlib.sha256(self.centre.astype("<f4").tobytes()).hexdigest())
+        if self.head is not None:
+            facts.append(self.head.digest)
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
