@@ -118,6 +118,7 @@ class System:
             create=create,
             index=self.config.index,
             key=read_key(self.config.gallery_key),
+            basis=None if spec.head is None else spec.head.basis,
         )
 
     @cached_property

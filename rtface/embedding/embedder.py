@@ -1,4 +1,4 @@
-"""A network from models.toml as an ``Embedder``: its own crop, its graph on any backend, its centring."""
+"""A network from models.toml as an ``Embedder``: its own crop, its graph on any backend, its centring or head."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtface.embedding import align
 from rtface.interfaces import AsyncBackend, Backend
+from rtface.models.head import unit_rows
 from rtface.types import Detection, Image
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class ModelEmbedder:
         self.asynchronous = isinstance(backend, AsyncBackend)
         self._crop_spec = spec.crop
         self._centre = spec.centre
+        self._head = spec.head
         self._engine = backend
 
     def crop(self, image: Image, detection: Detection) -> Image:
@@ -62,7 +64,7 @@ class ModelEmbedder:
         rows = self._run(self._feeds(crops))
         if mirror:
             rows = unit_rows(rows + self._run(self._feeds(np.ascontiguousarray(crops[:, :, ::-1]))))
-        return self._centred(rows)
+        return self._finished(rows)
 
     def launch(self, crops: NDArray[np.uint8]) -> Pending:
         """Begins what ``embed`` does, without a mirror: on an ``AsyncBackend``, which then computes by itself.
@@ -78,12 +80,12 @@ class ModelEmbedder:
     def _begin(self, feeds: Sequence[Feed]) -> Pending:
         """The first run is begun where it can be, the others follow when it is collected."""
         if not isinstance(self._engine, AsyncBackend) or not feeds:
-            rows = self._centred(self._run(feeds))
+            rows = self._finished(self._run(feeds))
             return Pending(lambda: rows)
         first = self._engine.launch(feeds[0])
 
         def collect() -> NDArray[np.float32]:
-            return self._centred(np.concatenate([first.collect()["embeddings"], self._run(feeds[1:])]))
+            return self._finished(np.concatenate([first.collect()["embeddings"], self._run(feeds[1:])]))
 
         return Pending(collect)
 
@@ -91,14 +93,12 @@ class ModelEmbedder:
         parts = [self._engine.run(feed)["embeddings"] for feed in feeds]
         return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
 
-    def _centred(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _finished(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network gave, centred or through the head."""
+        if self._head is not None:
+            return self._head(rows)
         return rows if self._centre is None else unit_rows(rows - self._centre)
 
     def close(self) -> None:
         """Frees the engine."""
         self._engine.close()
-
-
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, D) rows scaled to norm 1."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtface.errors import GalleryMismatch
 from rtface.gallery.database import Database, broken
-from rtface.gallery.vectors import VectorForm, form_of
+from rtface.gallery.vectors import Rows, VectorForm, form_of
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryModel:
-    """What made the vectors: the model's name, a fingerprint of its weights, numbers in an embedding."""
+    """What made the vectors.
+
+    Attributes:
+        name: the model's.
+        fingerprint: of its weights and all else that decides what comes out.
+        size: numbers in an embedding, D.
+        basis: (D, d) orthonormal columns that hold the embeddings; None where all D numbers are needed.
+    """
 
     name: str
     fingerprint: str
     size: int
+    basis: Rows | None = field(default=None, compare=False, repr=False)
 
     def adopt(self, database: Database) -> None:
         """Inside a transaction: makes an empty gallery this model's; leaves one with rows alone."""
@@ -33,7 +41,7 @@ class GalleryModel:
         rows = database.rows("SELECT form FROM meta", types=(str,))
         if not rows:
             raise broken(database.place, "its own record is missing")
-        return form_of(rows[0][0], self.size)
+        return form_of(rows[0][0], self.size, self.basis)
 
     def refuse_others(self, database: Database) -> None:
         """Accepts a gallery that is empty or this model's.

@@ -121,8 +121,18 @@ def _write(stream: BinaryIO, gallery: PersonGallery, crops: bool) -> Amount:
         stream.write(data)
 
     with gallery.database.reading():
-        model, form = asdict(gallery.model), gallery.form
-        line(Header(format="rtface gallery", version=VERSION, **model, form=form.name, numbers=form.size))
+        model, form = gallery.model, gallery.form
+        line(
+            Header(
+                format="rtface gallery",
+                version=VERSION,
+                name=model.name,
+                fingerprint=model.fingerprint,
+                size=model.size,
+                form=form.name,
+                numbers=form.size,
+            )
+        )
         for entry in _entries(gallery, crops):
             people, rows = people + 1, rows + len(entry.rows)
             line(Line(person=_person_line(entry.person)))

@@ -19,6 +19,7 @@ from rtface.gallery.model import GalleryModel
 from rtface.gallery.names import person_name
 from rtface.gallery.people import Consent, Person, Picture, Provenance
 from rtface.gallery.sqlite import BUSY_SECONDS, open_database
+from rtface.gallery.vectors import Rows
 from rtface.server_url import ServerUrl
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def open_gallery(
     clock: Callable[[], float] = time.time,
     patience: float = BUSY_SECONDS,
     key: bytes | None = None,
+    basis: Rows | None = None,
 ) -> PersonGallery:
     """The gallery in this file or on this server, for one embedding model. An empty gallery becomes that model's.
 
@@ -52,6 +54,7 @@ def open_gallery(
         clock: seconds since 1970.
         patience: seconds to wait for another program's lock.
         key: 32 bytes for an encrypted gallery, see ``keys.read_key``; an empty gallery becomes this key's.
+        basis: (size, d) orthonormal columns that hold all embeddings of the model, where they need no more.
 
     Raises:
         GalleryUnavailable: missing, locked, or not readable.
@@ -59,7 +62,7 @@ def open_gallery(
         GalleryBroken: not a gallery, damaged, or of a newer rtface.
         GalleryMismatch: its vectors are another model's.
     """
-    owner = GalleryModel(model, fingerprint, size)
+    owner = GalleryModel(model, fingerprint, size, basis)
     if isinstance(path, ServerUrl):
         gallery: PersonGallery = _on_servers().open_on_server(
             path, owner, create=create, index=index, clock=clock, patience=patience, key=key

@@ -16,8 +16,6 @@ NORM_TOLERANCE = 1e-3
 """On the squared norm; float32 arithmetic stays a thousand times closer."""
 
 
-COMPACT_SIZE = 128
-"""Numbers of a compact row."""
 LARGEST_BYTE = 127
 LEAST_NORM = 1e-12
 
@@ -51,7 +49,7 @@ class Float32:
 
     name = "float32"
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, basis: Rows | None = None) -> None:  # noqa: ARG002 - it keeps them whatever they are
         """Args: ``size`` is D."""
         self.size = size
         self.stored_bytes = 4 * size
@@ -74,25 +72,27 @@ class Float32:
 
 
 class Bytes:
-    """The first 128 numbers of an embedding, or all where it has fewer, scaled to norm 1: a signed byte each.
+    """A signed byte a number, of the numbers that a model needs.
 
-    The largest number of a row becomes 127 or -127, and with it the row's length goes, which is known to be 1. A model
-    whose embeddings are longer has to give the numbers that tell most first.
+    A model may say that all its embeddings lie along d of their D directions (FaceNet: 128 of 512); then d numbers are
+    kept, and distances stay as they are. The largest number of a row becomes 127 or -127: with it goes the row's
+    length, which is known to be 1.
 
     Source: Schroff, Kalenichenko, Philbin, *FaceNet*, CVPR 2015, section 5.4: 128 numbers of one byte cost no accuracy.
     """
 
     name = "bytes"
 
-    def __init__(self, size: int) -> None:
-        """Args: ``size`` is D."""
-        self.size = self.stored_bytes = min(size, COMPACT_SIZE)
+    def __init__(self, size: int, basis: Rows | None = None) -> None:
+        """Args: ``size`` is D, ``basis`` (D, d) with orthonormal columns, or None for all D numbers."""
+        self._basis = basis
+        self.size = self.stored_bytes = size if basis is None else basis.shape[1]
 
     def project(self, rows: Rows) -> Rows:
         """See ``VectorForm``."""
-        if rows.shape[1] == self.size:
+        if self._basis is None or rows.shape[1] == self.size:
             return rows
-        part = rows[:, : self.size]
+        part = rows @ self._basis
         return np.asarray(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), LEAST_NORM), np.float32)
 
     def encode(self, rows: Rows) -> list[bytes]:
@@ -115,15 +115,15 @@ class Bytes:
 FORMS: dict[str, type[Float32 | Bytes]] = {Float32.name: Float32, Bytes.name: Bytes}
 
 
-def form_of(name: str, size: int) -> VectorForm:
-    """The form of this name for rows of ``size`` numbers.
+def form_of(name: str, size: int, basis: Rows | None = None) -> VectorForm:
+    """The form of this name for rows of ``size`` numbers, all of them along ``basis`` where there is one.
 
     Raises:
         GalleryBroken: a newer rtface may know it.
     """
     if name not in FORMS:
         raise GalleryBroken(f"The gallery keeps its vectors as {name!r}, which this rtface does not know: upgrade it.")
-    return FORMS[name](size)
+    return FORMS[name](size, basis)
 
 
 def encoded_row(form: VectorForm, embedding: Rows, size: int) -> bytes:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import ModelBroken, UnknownModel
+from rtface.models.head import Head, read_head
 from rtface.models.spec import (
     BUILDERS,
     CropKind,
@@ -109,6 +110,7 @@ def _model(table: Table) -> ModelSpec:
         input=_input(table.table("input")) if table.has("input") else InputSpec(),
         limits=_limits(table),
         centre=_centre(table.table("centre"), size) if table.has("centre") else None,
+        head=_head(table, size) if table.has("head") else None,
         ranges=_ranges(table.table("ranges")) if table.has("ranges") else {},
         precisions=_precisions(table),
         measured=table.table("measured").rest() if table.has("measured") else {},
@@ -214,3 +216,15 @@ def _centre(table: Table, size: int) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise table.wrong("centre", "numbers that are not finite", "finite numbers")
     return values
+
+
+def _head(table: Table, size: int) -> Head:
+    """From a file beside the toml, or beside the shipped one."""
+    if table.has("centre"):
+        raise table.wrong("head", table.rest()["head"], "left out where there is a centre: it has its own")
+    name = table.text("head")
+    own = table.folder / name
+    try:
+        return read_head(own if own.is_file() else shipped_file(name), size)
+    except (OSError, ValueError) as error:
+        raise ModelBroken(f"{table.place}: the head {name} cannot be read: {error}") from error
