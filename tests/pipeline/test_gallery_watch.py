@@ -175,7 +175,7 @@ def test_crowd_is_judged_again_a_few_looks_a_frame_and_everybody_gets_a_turn() -
     world = World({}, CROWD, side=60)
     assert set(names(world.watch(20)[-1])) == {None}
     world.gallery.searched.clear()
-    world.gallery.change(lambda: [world.gallery.add(f"person {light}", light) for light in CROWD.values()])
+    world.gallery.change(lambda: world.gallery.rows.extend((f"person {b}", direction(b)) for b in CROWD.values()))
     later = world.watch(LOOK_S + 13 / FPS)
     assert None not in names(later[-1])
     assert max(world.gallery.searched) <= LOOKS_A_ROUND
