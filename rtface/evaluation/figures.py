@@ -2,7 +2,8 @@
 
 Intervals are 95 % percentiles of a bootstrap over people: people are drawn with replacement, a same pair counts as
 often as its person was drawn and a different pair as often as both of its people together. Pairs of one person are far
-from independent, so that resampling pairs would promise too much.
+from independent, so that resampling pairs would promise too much. Where not one error was seen every draw says so too;
+the interval then is that of Clopper and Pearson with people as trials.
 
 Source: Schroff et al., *FaceNet*, 2015, section 4, for VAL and FAR; Bolle, Ratha, Pankanti, *Error analysis of pattern
 recognition systems: the subsets bootstrap*, 2004, for resampling people.
@@ -86,21 +87,33 @@ def figures(compared: Compared, *, resamples: int = RESAMPLES, seed: int = 0) ->
     drawn = [one for _ in range(resamples) if (one := scale.resample(rng, values)) is not None]
     spread = np.percentile([one.row for one in drawn], PERCENTILES, axis=0) if drawn else None
     intervals = [] if spread is None else [(float(low), float(high)) for low, high in spread.T]
+    people = len(np.unique(compared.people[compared.same.rows[:, 0]]))
+    vals = [unseen(val, interval, people) for val, interval in zip(whole.vals, intervals[2:], strict=False)]
     different = compared.different
     return Figures(
         same_pairs=compared.same.total,
         different_pairs=different.total,
         val_at_far=dict(zip(labels, whole.vals, strict=True)),
         distance_at_far=dict(zip(labels, whole.distances, strict=True)),
-        val_interval=dict(zip(labels, intervals[2:], strict=True)) if intervals else {},
+        val_interval=dict(zip(labels, vals, strict=True)) if intervals else {},
         equal_error_rate=whole.equal_error_rate,
-        equal_error_interval=intervals[0] if intervals else None,
+        equal_error_interval=unseen(whole.equal_error_rate, intervals[0], people) if intervals else None,
         auc=whole.auc,
         auc_interval=intervals[1] if intervals else None,
         resamples=len(drawn),
         sampled=different.sampled or compared.same.sampled,
         exact_far=different.exact / different.total if different.sampled else 1.0,
     )
+
+
+def unseen(rate: float, interval: Interval, people: int) -> Interval:
+    """The interval of a rate over so many people, widened where all of them agree.
+
+    Source: Clopper, Pearson, *The use of confidence or fiducial limits*, 1934, for no failures or no successes.
+    """
+    reach = float((PERCENTILES[0] / 100) ** (1 / people)) if people else 0.0
+    low, high = interval
+    return min(low, reach) if rate == 1 else low, max(high, 1 - reach) if rate == 0 else high
 
 
 def rates_at(compared: Compared, distance: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtface.errors import EvaluationError
 from rtface.evaluation.distances import BLOCK_ROWS
-from rtface.evaluation.figures import PERCENTILES, Interval
+from rtface.evaluation.figures import PERCENTILES, Interval, unseen
 
 RATES = {"1e-1": 1e-1, "1e-2": 1e-2, "3e-3": 3e-3, "1e-3": 1e-3}
 """False positive identification rates; FRTE's headline is 3e-3. Told where that many searches can show them."""
@@ -140,7 +140,10 @@ def _one(
         nonmated=len(false),
         missed=float(np.mean(~np.isfinite(hits))),
         fnir_at_fpir={label: fnir for label, (fnir, _) in points.items()},
-        interval=_intervals(hits, false, people[probes], people[strangers], rates, resamples),
+        interval={
+            label: unseen(points[label][0], interval, len(np.unique(people[probes])))
+            for label, interval in _intervals(hits, false, people[probes], people[strangers], rates, resamples).items()
+        },
         distance_at_fpir={label: distance for label, (_, distance) in points.items()},
     )
 

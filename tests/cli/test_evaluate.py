@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -164,9 +165,58 @@ def test_embeddings_are_kept_until_they_are_cleared(rtface: Rtface, models: None
     assert kept["templates"] == 0
 
 
+def test_videos_are_compared_by_folder_table_or_list(
+    rtface: Rtface, models: None, images: Path, tmp_path: Path
+) -> None:
+    for name in ("Ada", "Grace"):
+        for clip in ("one", "two"):
+            (tmp_path / name / clip).mkdir(parents=True)
+            for number, picture in enumerate(sorted((images / name).iterdir())):
+                shutil.copy(picture, tmp_path / name / clip / f"{number}.jpg")
+    (tmp_path / "labels.csv").write_text("clip,person\nAda/one,A\nAda/two,A\nGrace/one,G\nGrace/two,G\n")
+    (tmp_path / "splits.txt").write_text(
+        "split number, first name, second name, is same person, is same video\n"
+        "1, Ada/one, Ada/two, 1, 0\n1, Ada/one, Grace/one, 0, 0\n"
+        "2, Grace/one, Grace/two, 1, 0\n2, Ada/two, Grace/two, 0, 0\n"
+    )
+    for words in (
+        (tmp_path,),
+        ("--labels", tmp_path / "labels.csv"),
+        ("--pairs", tmp_path / "splits.txt"),
+    ):
+        (report,) = rtface("evaluate", "videos", *words, "--json", "--resamples", "20").records
+        assert (report["protocol"], report["files"], report["auc"]) == ("videos", 4, 1.0)
+        assert report["same_pairs"] == 2
+    accuracy = report["accuracy"]
+    assert isinstance(accuracy, dict)
+    assert (accuracy["mean"], accuracy["folds"]) == (1.0, 2)
+
+
+def test_sensitivity_is_told_beside_the_paper(rtface: Rtface, models: None, images: Path, tmp_path: Path) -> None:
+    for name in ("Ada", "Grace"):
+        (tmp_path / name).mkdir()
+        picture = Image.open(images / name / f"{name}_0001.jpg")
+        for number in range(4):
+            picture.rotate(3 * number).save(tmp_path / name / f"{number}.jpg")
+    ended = rtface("evaluate", "sensitivity", tmp_path, "--resamples", "0")
+    assert ended.code == 0, ended.err
+    lines = {line.split("  ")[0]: line for line in ended.out.splitlines()}
+    assert "VAL at FAR 1e-1" in lines["pictures"]
+    assert lines["jpeg quality 10"].split()[-4] == "0.673"
+    assert "NN1" in ended.err
+    (report,) = rtface("evaluate", "sensitivity", tmp_path, "--resamples", "0", "--json").records
+    points = report["points"]
+    assert isinstance(points, list)
+    assert {point["series"] for point in points} >= {"untouched", "jpeg", "size", "blur", "rotation", "dimensions"}
+    assert points[0]["val"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("videos",), "Give one of FOLDER, --pairs and --labels"),
+        (("sensitivity",), "Give either FOLDER or --pairs"),
+        (("videos", "--labels", "absent.csv"), "cannot be read"),
         (("pairs", "absent.csv"), "cannot be read"),
         (("folders", "absent"), "cannot be read"),
         (("folders", "absent", "--gallery-sizes", "ten"), "not a list of numbers"),

@@ -8,7 +8,7 @@ import pytest
 from rtface.errors import EvaluationError
 from rtface.evaluation import metrics
 from rtface.evaluation.distances import Compared, among, listed
-from rtface.evaluation.figures import RATES, curve, figures, rates_at
+from rtface.evaluation.figures import RATES, curve, figures, rates_at, unseen
 from tests.evaluation.spheres import every_pair, people_on_a_sphere
 
 
@@ -104,6 +104,16 @@ def test_intervals_hold_the_figures_of_other_people_as_often_as_they_promise() -
             held[number] += low <= truth[number] <= high
     # 95 % of 25 is 24; resampling pairs instead of people would hold in far fewer.
     assert held.min() >= 0.8 * worlds
+
+
+def test_where_no_error_was_seen_the_interval_is_that_of_so_few_people() -> None:
+    # scipy.stats.binomtest(n, n).proportion_ci(0.95, "exact").low
+    assert unseen(1.0, (1.0, 1.0), 5) == (pytest.approx(0.47817625), 1.0)
+    assert unseen(0.0, (0.0, 0.0), 20) == (0.0, pytest.approx(0.16843347))
+    assert unseen(0.5, (0.4, 0.6), 5) == (0.4, 0.6)
+    rows, people = people_on_a_sphere(5, 60, noise=0.01)
+    found = figures(among(rows, people), resamples=30)
+    assert found.val_interval["1e-2"] == (pytest.approx(0.47817625), 1.0)
 
 
 def test_rates_at_a_distance_are_counted() -> None:

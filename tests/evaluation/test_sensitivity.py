@@ -35,7 +35,8 @@ class PatternEmbedder(FakeEmbedder):
     def crop(self, image: Image, detection: Detection) -> Image:
         left, top, right, bottom = detection.box.round().astype(int)
         rows, columns = (np.linspace(a, b - 1, 80).round().astype(int) for a, b in ((top, bottom), (left, right)))
-        return image[np.ix_(rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1))]
+        rows, columns = rows.clip(0, image.shape[0] - 1), columns.clip(0, image.shape[1] - 1)
+        return np.ascontiguousarray(image[np.ix_(rows, columns)])
 
     def embed(self, crops: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         self.batches.append(len(crops))
@@ -132,7 +133,7 @@ def test_fewer_dimensions_come_from_the_projection_that_is_given() -> None:
     def project(vectors: NDArray[np.float32], size: int) -> NDArray[np.float32]:
         asked.append(size)
         cut = vectors[:, :size]
-        return cut / np.linalg.norm(cut, axis=1, keepdims=True)
+        return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
 
     class Large(PatternEmbedder):
         size = 256
