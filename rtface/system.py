@@ -139,11 +139,11 @@ class System:
         return Judge(self.gallery, self._limits(), rules, calibration=lambda: kept_calibration(database))
 
     def _limits(self) -> Mapping[float, float]:
-        """Rates and distances of the model's impostors; for vectors of fewer numbers than its own, models.toml's."""
+        """Rates and distances of the model's impostors; models.toml's where none are shipped."""
         from rtface.gallery.impostors import shipped_tail
 
         spec = self.embedder_spec
-        tail = shipped_tail(spec.name, spec.fingerprint) if self.gallery.form.size == spec.embedding_size else None
+        tail = shipped_tail(spec.name, spec.fingerprint)
         return spec.limits if tail is None else tail.limits(cautious=True)
 
     def recognizer(self, *, stills: Collection[str] = ()) -> Recognizer:

@@ -54,10 +54,9 @@ def calibrate(
 
     with open_system(config, settings) as system, system.open_gallery() as gallery:
         spec, chosen = system.embedder_spec, system.config
-        whole = gallery.form.size == spec.embedding_size
         report = calibration.calibrate(
             gallery,
-            shipped_tail(spec.name, spec.fingerprint) if whole else None,
+            shipped_tail(spec.name, spec.fingerprint),
             rate=rate,
             margin=margin,
             k=chosen.k,

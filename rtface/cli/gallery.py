@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtface.cli import _gallery_calibrate, _gallery_copy, _gallery_files, _gallery_keys, _gallery_records
+from rtface.cli import (
+    _gallery_calibrate,
+    _gallery_compact,
+    _gallery_copy,
+    _gallery_files,
+    _gallery_keys,
+    _gallery_records,
+)
 from rtface.cli._gallery import known_as, opened_gallery, person_record, picture_record, printed
 from rtface.cli._shared import PATH, early_settings_options, print_json, say, settings_options
 
@@ -37,6 +44,7 @@ for also in (
     _gallery_files.export,
     _gallery_files.import_,
     _gallery_calibrate.calibrate,
+    _gallery_compact.compact,
     _gallery_copy.copy,
     _gallery_keys.encrypt,
     _gallery_keys.decrypt,
