@@ -14,6 +14,7 @@ from rtface.cli import (
     _gallery_calibrate,
     _gallery_compact,
     _gallery_copy,
+    _gallery_erasure,
     _gallery_files,
     _gallery_keys,
     _gallery_records,
@@ -124,11 +125,18 @@ def _write_sheet(gallery: PersonGallery, name: str, file: Path) -> None:
 
 @command.command("remove")
 @click.argument("name")
+@click.option(
+    "--receipt", type=PATH, metavar="FILE", help="Write what was erased, and a search for remains, into FILE."
+)
 @settings_options
-def remove(name: str, config: Path | None, settings: tuple[str, ...]) -> None:
-    """Erase NAME: every row, vector and face, from the database and the index."""
+def remove(name: str, receipt: Path | None, config: Path | None, settings: tuple[str, ...]) -> None:
+    """Erase NAME: every row, vector and face, from the database and the index.
+
+    --receipt writes a JSON file that names nobody: how much was erased, from which files, and what a search of their
+    bytes for the vectors, faces, name and paths has found, which is nothing.
+    """
     with opened_gallery(config, settings) as gallery:
-        gallery.remove(name)
+        _gallery_erasure.remove(gallery, name, receipt)
     say(f"{known_as(name)} is erased.")
 
 
