@@ -15,6 +15,7 @@ from rtface.types import Image
 SIDE = 160
 """Pixels of a face."""
 GAP = 14
+EDGE = 4
 LETTER = 13
 LINE = 19
 ACROSS = 6
@@ -23,6 +24,8 @@ INK = np.array((40, 32, 24), np.uint8)
 FRAME = np.array((0, 94, 213), np.uint8)
 """Vermilion of Okabe and Ito's palette, around faces that are meant not to fit."""
 JPEG_QUALITY = 90
+MOST_PIXELS = 4_000_000
+"""Of a kept face; more is none of ours, and a small file may promise enough of them to fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +51,13 @@ def contact_sheet(title: Sequence[str], tiles: Sequence[Tile]) -> Image:
         left, upper = GAP + number % across * step_x, top + number // across * step_y
         _place(sheet, tile, left, upper)
         for row, line in enumerate(tile.lines):
-            _write(sheet, line, left, upper + SIDE + row * LINE, LETTER, SIDE)
+            _write(sheet, line, left, upper + SIDE + EDGE + row * LINE, LETTER, SIDE)
     return sheet
 
 
 def _place(sheet: Image, tile: Tile, left: int, top: int) -> None:
     if tile.framed:
-        sheet[top - 4 : top + SIDE + 4, left - 4 : left + SIDE + 4] = FRAME
+        sheet[top - EDGE : top + SIDE + EDGE, left - EDGE : left + SIDE + EDGE] = FRAME
     spot = sheet[top : top + SIDE, left : left + SIDE]
     if tile.face is None or not tile.face.size:
         spot[:] = 225
@@ -94,9 +97,11 @@ def encoded(picture: Image, kind: str) -> bytes:
 
 
 def from_jpeg(data: bytes) -> Image | None:
-    """A (H, W, 3) uint8 BGR picture out of a JPEG; None if it is damaged."""
+    """A (H, W, 3) uint8 BGR picture out of a JPEG; None if it is damaged or no face's."""
     try:
         with Pictures.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                return None
             return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Pictures.DecompressionBombError):
         return None

@@ -31,7 +31,7 @@ def portrait_sheet(gallery: PersonGallery, name: str) -> Image:
     shown = pictures[-MOST:]
     tiles = [Tile(_face(picture, crops), _lines(picture), picture.against) for picture in shown]
     against = sum(picture.against for picture in pictures)
-    amount = f"{len(pictures) - against} pictures" + (f", {against} counter-examples (framed)" if against else "")
+    amount = f"pictures: {len(pictures) - against}" + (f", counter-examples (framed): {against}" if against else "")
     if len(shown) < len(pictures):
         amount += f"; the latest {len(shown)}"
     return contact_sheet([name, amount], tiles)
@@ -46,11 +46,11 @@ def _cut_out(picture: Picture) -> Image | None:
     """Out of the file it came from, if that still holds the very picture."""
     box = picture.provenance.box
     path = Path(picture.file)
-    if box is None or not path.is_file():
-        return None
     try:
-        image = read_picture(path)
-    except PictureError:
+        image = read_picture(path) if box is not None and path.is_file() else None
+    except (PictureError, OSError):  # the second: a name no file can have
+        image = None
+    if image is None or box is None:
         return None
     if picture_sha256(image) != picture.sha256:
         return None
