@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -35,7 +36,10 @@ _numbers = itertools.count(1)
 class Server:
     """A server process with its own data folder."""
 
-    def __init__(self, folder: Path, programs: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, programs: Path, *, port: int | None = None, settings: Mapping[str, str] = SETTINGS
+    ) -> None:
+        self.settings = settings
         self.data = folder / "data"
         self.port = port or free_port()
         self.programs = programs
@@ -74,7 +78,7 @@ class Server:
         )
 
     def start(self) -> None:
-        options = " ".join(f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": str(self.port)}.items())
+        options = " ".join(f"-c {name}='{value}'" for name, value in {**self.settings, "port": str(self.port)}.items())
         self.run("pg_ctl", "-D", str(self.data), "-w", "-l", str(self._folder / "server.log"), "-o", options, "start")
 
     def stop(self, *, how: str = "fast") -> None:
@@ -137,12 +141,12 @@ def shared_server() -> Server:
     return new_server()
 
 
-def new_server() -> Server:
+def new_server(settings: Mapping[str, str] = SETTINGS) -> Server:
     """A server of its own, stopped at the end of this process."""
     where = programs()
     folder = Path(tempfile.mkdtemp(prefix="rtface-pg-"))
     folder.chmod(0o755)
-    server = Server(folder / "server", where)
+    server = Server(folder / "server", where, settings=settings)
     atexit.register(_end, server, folder)
     server.make()
     server.start()
