@@ -123,13 +123,14 @@ class Part:
         ratio = likeness_of(near_pairs(rows, numbers), self.tail).ratio
         for rate, tally in tallies.items():
             made = Calibration(rate, margin, ratio, people, 0.0, self.tail)
-            judge = Judge(gallery, {}, VoteRules(K, MIN_SHARE, "auto", "auto"), calibration=partial(_given, made))
+            judge = Judge(gallery, {}, VoteRules(K, MIN_SHARE, "auto", "auto"), calibration=partial(given, made))
             tally.refused |= not made.holds(comparisons(gallery.counts(), k=K, min_share=MIN_SHARE))
             tally.limits.append(judge.limit)
             tally.count(whose, named(judge, queries, rows), set(enrolled))
 
 
-def _given(calibration: Calibration) -> Calibration:
+def given(calibration: Calibration) -> Calibration:
+    """The calibration that a judge reads."""
     return calibration
 
 

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -121,6 +122,21 @@ def test_equal_votes_for_two_people_are_nobody(at: list[float], min_share: float
 def test_person_whose_rows_are_gone_is_not_named(found: list[Neighbor], min_share: float) -> None:
     named = decide(found, min_share).person
     assert named is None or decide([row for row in found if row.person != named], min_share).person != named
+
+
+@given(neighbors, shares, st.floats(0, 0.5), st.integers(0, 11), st.floats(0, 1))
+def test_row_that_comes_nearer_never_takes_its_person_the_name(
+    found: list[Neighbor], min_share: float, margin: float, place: int, part: float
+) -> None:
+    def named(rows: list[Neighbor]) -> str | None:
+        return vote(rows, limit=1.0, k=5, enrolled=ENROLLED, min_share=min_share, min_margin=margin).person
+
+    before = named(found)
+    own = [row for row in found if row.person == before]
+    if own:
+        row = own[place % len(own)]
+        nearer = replace(row, distance=row.distance * part)
+        assert named([*(other for other in found if other is not row), nearer]) == before
 
 
 def against(person: str, distance: float) -> Neighbor:
