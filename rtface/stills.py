@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtface.embedding.crops import best_crop
 from rtface.embedding.quality import judge as judge_quality
 from rtface.errors import PictureError
 from rtface.gallery.voting import settle
 from rtface.interfaces import Detector, Embedder
+from rtface.models.spec import ProbabilityCurve
 from rtface.pipeline.judge import Judge
 from rtface.sources.images import read_picture
 from rtface.types import Face, Identity, Image
@@ -30,11 +32,20 @@ class IdentifiedFace:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Whether two pictures show the same person: ``distance`` 0..4 against ``threshold``."""
+    """Whether two pictures, folders or videos show the same person.
+
+    Attributes:
+        same: whether ``distance`` is at most ``threshold``.
+        distance: squared L2, 0..4; of folders and videos the mean over all pairs of their faces.
+        threshold: of the model or the settings.
+        probability: that they are the same person, 0..1, if that is as likely as not beforehand; None where the model
+            has not been measured.
+    """
 
     same: bool
     distance: float
     threshold: float
+    probability: float | None = None
 
 
 def find_faces(detector: Detector, embedder: Embedder, picture: Picture) -> list[Face]:
@@ -74,7 +85,18 @@ def largest_face(detector: Detector, embedder: Embedder, picture: Picture) -> Fa
     return max(faces, key=lambda face: float(face.detection.box[2] - face.detection.box[0]))
 
 
-def compare(first: Face, second: Face, threshold: float) -> Verification:
-    """Whether two faces are one person's, by the squared L2 distance of their embeddings."""
-    distance = float(np.clip(np.sum((first.embedding - second.embedding) ** 2), 0, 4))
-    return Verification(distance <= threshold, distance, threshold)
+def compare(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    threshold: float,
+    curve: ProbabilityCurve | None = None,
+) -> Verification:
+    """Whether two faces, or two sets of faces, are one person's.
+
+    Args:
+        first, second: (D,) an embedding, or the mean of several: their product is the mean over all pairs.
+        threshold: squared L2, 0..4.
+        curve: from distances to probabilities.
+    """
+    distance = float(np.clip(2 - 2 * float(first.astype(np.float64) @ second.astype(np.float64)), 0, 4))
+    return Verification(distance <= threshold, distance, threshold, curve(distance) if curve else None)

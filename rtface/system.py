@@ -18,9 +18,13 @@ from typing import TYPE_CHECKING
 
 from rtface.config import Config, load_config
 from rtface.engines import CARD, VERIFY_FAR, Engines
+from rtface.errors import PictureError
 from rtface.types import Face, FrameResult
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rtface.enrollment import Enroller, PictureOutcome
     from rtface.gallery.store import PersonGallery
     from rtface.interfaces import Detector, Embedder, FrameSource, Tracker
@@ -207,16 +211,39 @@ class System:
         return name_faces(self.faces(picture), self.judge)
 
     def verify(self, first: Picture, second: Picture) -> Verification:
-        """Whether two stills show the same person, judged by the largest face of each.
+        """Whether two pictures, folders of pictures or videos show the same person, by the largest face of each.
+
+        Of folders and videos all faces of the one are compared with all of the other, up to 100 each.
 
         Raises:
-            PictureError: a picture cannot be read or shows no face.
+            PictureError: one cannot be read or shows no face.
         """
-        from rtface.stills import compare, largest_face
+        from rtface.stills import compare
 
-        a, b = (largest_face(self.detector, self.embedder, picture) for picture in (first, second))
-        fixed = self.config.max_distance
-        return compare(a, b, self.embedder_spec.limits[VERIFY_FAR] if fixed == "auto" else fixed)
+        spec, fixed = self.embedder_spec, self.config.max_distance
+        threshold = spec.limits[VERIFY_FAR] if fixed == "auto" else fixed
+        return compare(self._template(first), self._template(second), threshold, spec.same_person)
+
+    def _template(self, subject: Picture) -> NDArray[np.float32]:
+        """(D,) the embedding of a picture's largest face, or the mean of those of a folder or video."""
+        from rtface.evaluation.folders import VIDEO_SUFFIXES
+        from rtface.evaluation.pictures import FaceReader, Subject
+        from rtface.evaluation.videos import embed_videos
+        from rtface.models.fetch import silent
+        from rtface.sources.images import is_folder, read_picture
+        from rtface.stills import largest_face
+
+        path = Path(subject) if isinstance(subject, (str, Path)) else None
+        moving = path is not None and path.suffix.lower() in VIDEO_SUFFIXES
+        if path is None or not (is_folder(path) or moving):
+            return largest_face(self.detector, self.embedder, subject).embedding
+        if moving and not path.is_file():
+            raise PictureError(f"{path} is not there.")
+        reader = FaceReader(self.detector, self.embedder, read_picture, Subject.LARGEST)
+        mean = embed_videos([path], reader, self._report or silent)[path]
+        if mean is None:
+            raise PictureError(f"No face was found in {path}, or it cannot be read as video.")
+        return mean
 
     def open_sources(self, *uris: str | int | Path) -> list[FrameSource]:
         """Opens cameras, streams or files; the caller closes them, or hands them to ``stream_from``.

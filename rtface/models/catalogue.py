@@ -27,6 +27,7 @@ from rtface.models.spec import (
     InputSpec,
     ModelSpec,
     Precision,
+    ProbabilityCurve,
     Task,
     WeightFile,
     WeightSource,
@@ -109,6 +110,7 @@ def _model(table: Table) -> ModelSpec:
         crop=_crop(table.table("crop")) if task is Task.EMBEDDER else None,
         input=_input(table.table("input")) if table.has("input") else InputSpec(),
         limits=_limits(table),
+        same_person=_same_person(table.table("same_person")) if table.has("same_person") else None,
         centre=_centre(table.table("centre"), size) if table.has("centre") else None,
         head=_head(table, size) if table.has("head") else None,
         ranges=_ranges(table.table("ranges")) if table.has("ranges") else {},
@@ -117,6 +119,12 @@ def _model(table: Table) -> ModelSpec:
     )
     table.finish()
     return spec
+
+
+def _same_person(table: Table) -> ProbabilityCurve:
+    curve = ProbabilityCurve(table.real("offset", -1000, 1000), table.real("slope", -1000, 0))
+    table.finish()
+    return curve
 
 
 def _precisions(table: Table) -> tuple[Precision, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -129,6 +130,19 @@ class WeightFile:
     sources: tuple[WeightSource, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ProbabilityCurve:
+    """The probability of one person at a distance: 1 / (1 + exp(-(offset + slope * distance))), fitted by logistic
+    regression on pairs of which half are the same person."""
+
+    offset: float
+    slope: float
+
+    def __call__(self, distance: float) -> float:
+        """Of a squared L2 distance, 0..4."""
+        return 1 / (1 + math.exp(-(self.offset + self.slope * distance)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSpec:
     """All that rtface knows about a model before opening it.
@@ -143,6 +157,7 @@ class ModelSpec:
         crop: embedders only.
         input: for the builder ``onnx_embedder``.
         limits: {false accept rate: distance}, measured; may be empty.
+        same_person: from the distance of two faces to the probability that they are one person's, or None.
         centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
         head: what embeddings go through instead, or None.
         ranges: {tensor: (lowest, highest)} of the activations, measured, of all graphs of the model; may be empty.
@@ -160,6 +175,7 @@ class ModelSpec:
     crop: CropSpec | None = None
     input: InputSpec = field(default_factory=InputSpec)
     limits: Mapping[float, float] = field(default_factory=dict)
+    same_person: ProbabilityCurve | None = None
     centre: NDArray[np.float32] | None = None
     head: Head | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -117,10 +117,11 @@ def pictures_at(places: Iterable[Path]) -> list[Path]:
     Raises:
         PictureError: a folder may not be read.
     """
-    return [file for place in places for file in (list_pictures(place) if _is_folder(place) else [place])]
+    return [file for place in places for file in (list_pictures(place) if is_folder(place) else [place])]
 
 
-def _is_folder(place: Path) -> bool:
+def is_folder(place: Path) -> bool:
+    """Whether it is one; what cannot be looked at is none."""
     try:
         return place.is_dir()
     except OSError:  # a name that is too long: read_picture says so

@@ -125,11 +125,14 @@ def test_bad_pictures_are_told_and_the_others_reported(
 def test_verify_names_the_bad_one_of_two(
     rtface: Rtface, models: None, ada: Path, unreadable: dict[str, tuple[Path, str]]
 ) -> None:
-    for path, words in unreadable.values():
+    for name, (path, words) in unreadable.items():
         ended = rtface("verify", ada, path)
         assert (ended.code, ended.out) == (1, "")
-        assert ended.err.startswith(f"rtface: {path} ")
-        assert words in ended.err
+        if name == "folder":  # of pictures, and there is none in it
+            assert f"No face was found in {path}" in ended.err
+        else:
+            assert ended.err.startswith(f"rtface: {path} ")
+            assert words in ended.err
 
 
 def test_verify_answers_in_one_line(
@@ -138,10 +141,35 @@ def test_verify_answers_in_one_line(
     (same,) = rtface("verify", ada, readable["turned.jpg"]).records
     (other,) = rtface("verify", ada, group).records
     for answer in (same, other):
-        assert set(answer) == {"same", "distance", "threshold"}
+        assert set(answer) == {"same", "distance", "threshold", "probability"}
         assert same["threshold"] == answer["threshold"]
     assert (same["same"], other["same"]) == (True, False)
+    assert other["probability"] < 0.5 < 0.99 < same["probability"]  # type: ignore[operator]
     assert not rtface.gallery.exists()
+
+
+def test_verify_takes_folders_and_videos(
+    rtface: Rtface, models: None, ada: Path, group: Path, film: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "ada"
+    folder.mkdir()
+    with Image.open(ada) as picture:
+        picture.save(folder / "1.jpg")
+        picture.resize((300, 300)).save(folder / "2.png")
+    (same,) = rtface("verify", folder, ada).records
+    assert same["same"]
+    assert 0 < same["distance"] < 0.5  # type: ignore[operator]
+    (stranger,) = rtface("verify", folder, film).records
+    assert not stranger["same"]
+    assert stranger["probability"] < 0.1  # type: ignore[operator]
+    (itself,) = rtface("verify", film, film).records
+    assert itself["same"]
+
+
+def test_verify_of_what_is_not_there(rtface: Rtface, models: None, ada: Path, tmp_path: Path) -> None:
+    ended = rtface("verify", ada, tmp_path / "nothing.mp4")
+    assert (ended.code, ended.out) == (1, "")
+    assert "nothing.mp4 is not there" in ended.err
 
 
 def test_verify_needs_a_face_in_both(rtface: Rtface, models: None, ada: Path, tmp_path: Path) -> None:

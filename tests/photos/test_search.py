@@ -25,7 +25,7 @@ class Voter(Judge):
     def __init__(self, *said: Identity) -> None:
         self._said = said
 
-    def vote(self, embeddings: np.ndarray) -> list[Identity]:  # type: ignore[type-arg]
+    def vote(self, embeddings: np.ndarray) -> list[Identity]:
         assert len(embeddings) == len(self._said)
         return list(self._said)
 
