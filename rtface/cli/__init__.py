@@ -33,6 +33,7 @@ COMMANDS = {
     "engine": "Build, list, check and clear away TensorRT engines.",
     "doctor": "Check this machine and say what would serve.",
     "evaluate": "Measure recognition quality on a benchmark.",
+    "train": "Train a network on pictures of people, and export it.",
     "bench": "Measure speed and latency on a source.",
 }
 

@@ -35,9 +35,9 @@ MIDDLE = slice(60, 190)
 SETTINGS = Settings(
     network="small",
     embedding_size=128,
-    batch=BatchShape(size=300, faces=20, negatives=40),
+    batch=BatchShape(size=180, faces=12, negatives=20),
     rate=Rate(highest=0.05, decay=Decay.COSINE, warmup=10),
-    steps=900,
+    steps=800,
     check_every=100,
     far=1e-2,
 )
@@ -92,9 +92,8 @@ def train(training: CropReader, judged: CropReader, steps: int) -> list[Check]:
             print(_line(f"step {event.step} after {time.perf_counter() - began:.0f} s", event.validation), flush=True)
         elif isinstance(event, Step) and event.number % 20 == 0:
             found = event.outcome
-            print(
-                f"  {event.number}: loss {found.loss:.3f}, {found.triplets} triplets, {found.spread.distance:.2f} apart"
-            )
+            apart = f"{found.spread.distance:.2f} apart"
+            print(f"  {event.number}: loss {found.loss:.3f}, {found.triplets} triplets, {apart}", flush=True)
     trainer.close()
     return checks
 
