@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,3 +135,15 @@ def test_fingerprint_changes_with_what_changes_embeddings_and_with_nothing_else(
     assert {item.fingerprint for item in same} == {spec.fingerprint}
     assert len({item.fingerprint for item in different} | {spec.fingerprint}) == len(different) + 1
     assert len(spec.fingerprint) >= 12
+
+
+@pytest.mark.parametrize(("precision", "points"), [("fp16", 0.05), ("int8", 0.15), ("int8-signed", 0.15)])
+def test_no_precision_that_is_offered_costs_more_than_its_gate(precision: str, points: float) -> None:
+    shipped = catalogue.load(Path(os.devnull))
+    measured = [spec.measured for spec in shipped.values() if spec.task is Task.EMBEDDER and precision in spec.measured]
+    assert measured
+    for figures in measured:
+        plain, cheaper = figures["fp32"], figures[precision]
+        assert isinstance(plain, dict)
+        assert isinstance(cheaper, dict)
+        assert 100 * (plain["accuracy"] - cheaper["accuracy"]) <= points
