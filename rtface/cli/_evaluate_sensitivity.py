@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rtface.cli._evaluate_shared import evaluation_options, opened, wishes, write_page
+from rtface.cli._evaluate_shared import Opened, evaluation_options, opened, wishes, write_page
 from rtface.cli._shared import PATH, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtface.evaluation.sensitivity import Pairing
+    from rtface.evaluation.sensitivity import Pairing, Project
+
+
+MOST_ROWS = 200_000
+"""Pairs of a kind held for each condition: the nearest 100,000 tell FAR 1e-3 of up to 14,000 pictures exactly."""
+LEARNED_FROM = 2
+"""Pictures of others for each dimension of a model without a basis."""
 
 
 @click.command("sensitivity")
@@ -55,9 +61,21 @@ def sensitivity(
     from rtface.evaluation import sensitivity_page
     from rtface.evaluation.sensitivity import measure
 
-    files, pairing = _of_list(pairs_file, root) if pairs_file else _of_folder(folder or Path(), most_pictures, seed)
+    others: Sequence[Path] = ()
+    if pairs_file is not None:
+        files, pairing = _of_list(pairs_file, root)
+    else:
+        files, pairing, others = _of_folder(folder or Path(), most_pictures, seed)
     with opened(wanted, mirror=False) as run:
-        found = measure(files, pairing, run.reader, run.report, detect_again=detect_again, resamples=wanted.resamples)
+        found = measure(
+            files,
+            pairing,
+            run.reader,
+            run.report,
+            detect_again=detect_again,
+            project=_projection(run, others),
+            resamples=wanted.resamples,
+        )
         if wanted.report is not None:
             write_page(wanted.report, sensitivity_page.page(found, run.model))
         if wanted.as_json:
@@ -68,8 +86,30 @@ def sensitivity(
             say(note)
 
 
-def _of_folder(folder: Path, most: int, seed: int) -> tuple[Sequence[Path], Pairing]:
-    """All pairs of whole people."""
+def _projection(run: Opened, others: Sequence[Path]) -> Project | None:
+    """To fewer dimensions: along the model's own basis, or along what pictures of others vary most in."""
+    import numpy as np
+
+    from rtface.embedding.projection import projection
+    from rtface.models.head import unit_rows
+
+    spec = run.system.embedder_spec
+    learned = None
+    if spec.head is None:
+        found = run.reader.embed(others[: LEARNED_FROM * spec.embedding_size], run.report).values()
+        known = [vector for vector in found if vector is not None]
+        if len(known) < spec.embedding_size:
+            say(
+                f"Fewer dimensions are left out: {spec.name} has no basis for them, and of people who are not measured "
+                f"there are {len(known)} pictures; {spec.embedding_size} would do."
+            )
+            return None
+        learned = np.stack(known)
+    return lambda rows, size: unit_rows(rows @ projection(spec, size, learned))
+
+
+def _of_folder(folder: Path, most: int, seed: int) -> tuple[Sequence[Path], Pairing, Sequence[Path]]:
+    """All pairs of whole people; and the pictures of those who were not drawn."""
     from rtface.evaluation.distances import among
     from rtface.evaluation.folders import drawn, flat, pictures_of
 
@@ -78,7 +118,8 @@ def _of_folder(folder: Path, most: int, seed: int) -> tuple[Sequence[Path], Pair
     if len(people) < len(tree):
         say(f"{len(people)} of {len(tree)} people drawn by lot; --most-pictures takes more.")
     files, numbers = flat(people)
-    return files, lambda vectors: among(vectors, numbers, most_rows=MOST_ROWS)
+    others = [path for name, paths in tree.items() if name not in people for path in paths]
+    return files, lambda vectors: among(vectors, numbers, most_rows=MOST_ROWS), others
 
 
 def _of_list(file: Path, root: Path | None) -> tuple[Sequence[Path], Pairing]:
@@ -90,10 +131,6 @@ def _of_list(file: Path, root: Path | None) -> tuple[Sequence[Path], Pairing]:
     named = read_pairs(file, root)
     require(named.files, root or file.parent, form="Give the folder the list is relative to with --root.")
     return named.files, lambda vectors: listed(vectors, named.people, named.pairs, named.same)
-
-
-MOST_ROWS = 200_000
-"""Pairs of a kind held for each condition: the nearest 100,000 tell FAR 1e-3 of up to 14,000 pictures exactly."""
 
 
 def _tell(lines: Sequence[Sequence[str]]) -> None:

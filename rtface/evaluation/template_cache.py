@@ -29,7 +29,8 @@ ROOM = 0.9
 """The part of ``MOST_BYTES`` that a full cache is cut down to."""
 PAGE_BYTES = 16_384
 """Seven embeddings of 512 numbers; of the usual 4,096 one would fill half and leave the rest unused."""
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
+"""Several evaluations may write at once."""
 WAITING = 256
 """New templates written at once."""
 
@@ -69,6 +70,8 @@ class TemplateCache:
             self._rows = sqlite3.connect(self.path, timeout=PATIENCE_S, isolation_level=None)
             self._rows.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self._rows.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard only before the first table
+            self._rows.execute("PRAGMA journal_mode = WAL")  # who reads does not wait for who writes
+            self._rows.execute("PRAGMA synchronous = NORMAL")
             self._rows.execute("PRAGMA secure_delete = ON")
             self._rows.execute("CREATE TABLE IF NOT EXISTS templates (key BLOB PRIMARY KEY, vector BLOB, run INTEGER)")
             self._run = 1 + int(self._rows.execute("SELECT coalesce(max(run), 0) FROM templates").fetchone()[0])
@@ -141,10 +144,12 @@ class TemplateCache:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            raise EvaluationError(
-                f"The cache of embeddings {self.path} cannot be used ({error}). "
-                "Do without it with --no-cache, or remove it with `rtface evaluate cache --clear`."
-            ) from error
+            cure = (
+                "Another evaluation has held it for a minute: try again; what was embedded before is not lost."
+                if "locked" in str(error)
+                else "Do without it with --no-cache, or remove it with `rtface evaluate cache --clear`."
+            )
+            raise EvaluationError(f"The cache of embeddings {self.path} cannot be used ({error}). {cure}") from error
 
 
 def cache_folder() -> Path:
@@ -158,7 +163,8 @@ def clear(folder: Path) -> bool:
     Raises:
         EvaluationError: it cannot be removed.
     """
-    files = [path for path in (folder / FILE, folder / f"{FILE}-journal") if path.exists()]
+    names = (FILE, f"{FILE}-journal", f"{FILE}-wal", f"{FILE}-shm")
+    files = [path for name in names if (path := folder / name).exists()]
     try:
         for path in files:
             path.unlink()

@@ -31,6 +31,15 @@ def test_what_is_put_is_found_by_the_next_run(tmp_path: Path) -> None:
         assert cache.size().templates == 2
 
 
+def test_two_evaluations_may_use_it_at_once(tmp_path: Path) -> None:
+    with TemplateCache(tmp_path) as one, TemplateCache(tmp_path) as other:
+        for number in range(template_cache.WAITING):
+            one.put(f"one {number}".encode(), ROW)
+            other.put(f"other {number}".encode(), ROW)
+        assert one.get(b"other 0") is not None
+        assert other.get(b"one 0") is not None
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights are told in another way there")
 def test_it_is_its_owners_alone(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir(mode=0o755)
