@@ -19,7 +19,7 @@ from tests.cli.calls import Rtface
         ("min_score=3", "less than or equal to 1"),
         ("max_distance=-1", "greater than or equal to 0"),
         ("max_distance=nan", "max_distance"),
-        ("index=fast", "'auto', 'exact' or 'hnsw'"),
+        ("index=fast", "'auto', 'exact', 'hnsw' or 'database'"),
         ("detector=yunett", "There is no detector 'yunett'. Did you mean 'yunet'"),
         ("detector=facenet", "There is no detector 'facenet'"),
     ],
