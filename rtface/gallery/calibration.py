@@ -222,11 +222,12 @@ def _sampled_rows(gallery: PersonGallery) -> tuple[NDArray[np.float32], NDArray[
     number = 0
     for person in chosen:
         found = gallery.database.rows(
-            """SELECT vector FROM embeddings JOIN pictures ON pictures.id = picture_id
+            """SELECT picture_id, vector FROM embeddings JOIN pictures ON pictures.id = picture_id
             WHERE person_id = ? AND against = 0 ORDER BY pictures.id LIMIT ?""",
             *(person, PICTURES),
         )
-        good = [vector for (vector,) in found if gallery.form.is_stored(vector)]
+        opened = [gallery.database.sealer.opened(vector, "vector", row) for row, vector in found]
+        good = [vector for vector in opened if gallery.form.is_stored(vector)]
         vectors += good
         people += [number] * len(good)
         number += bool(good)

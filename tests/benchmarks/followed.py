@@ -127,11 +127,11 @@ def main() -> None:
                     counts[kind, rate] += 1, is_named(ballots, judge), len(ballots), votes
     print("| strangers | faces | looks at each | rate asked | votes a look | faces named | ratio to votes | to rate |")
     print("|---|---|---|---|---|---|---|---|")
-    for (kind, rate), (faced, names, looked, votes) in counts.items():
-        a_look, a_face = votes / looked, names / faced
+    for (kind, rate), (faced, names, looked, voted) in counts.items():
+        a_look, a_face = voted / looked, names / faced
         print(
             f"| {kind} | {len(strangers[kind])} | {looked / faced:.1f} | {rate:g} | {a_look:.2g} | {a_face:.2g} | "
-            f"{a_face / a_look if votes else 0:.2g} | {a_face / rate:.2g} |"
+            f"{a_face / a_look if voted else 0:.2g} | {a_face / rate:.2g} |"
         )
 
 

@@ -194,6 +194,16 @@ def test_counter_examples_are_nobodys_pictures(gallery: PersonGallery, tail: Imp
     assert calibrated(gallery, tail).likeness == before
 
 
+def test_encrypted_gallery_is_measured_like_an_open_one(
+    gallery: PersonGallery, tail: ImpostorTail, tmp_path: Path
+) -> None:
+    pytest.importorskip("cryptography")
+    populate(gallery, 20)
+    with gallery_at(tmp_path / "sealed.db", key=bytes(32)) as sealed:
+        populate(sealed, 20)
+        assert calibrated(sealed, tail) == calibrated(gallery, tail)
+
+
 def test_calibration_is_read_as_it_was_kept(gallery: PersonGallery, tail: ImpostorTail) -> None:
     assert kept_calibration(gallery.database) is None
     populate(gallery, 3)
