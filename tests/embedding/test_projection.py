@@ -40,7 +40,7 @@ def test_columns_are_orthonormal_and_begin_with_the_basis(size: int) -> None:
 def test_distances_along_the_basis_stay(size: int) -> None:
     basis = flat(1, 40)
     rows = units(2, 30, 40) @ basis.T
-    fewer = unit_rows(rows @ projection(with_basis(basis), size))
+    fewer = unit_rows(np.asarray(rows @ projection(with_basis(basis), size), np.float32))
     assert np.abs(distances(fewer, fewer) - distances(rows, rows)).max() < 1e-5
 
 
