@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.enrollment import Enroller, EnrollRules, enroll_from_source
+from rtface.contact_sheet import from_jpeg
+from rtface.enrollment import Enroller, EnrollRules, Intent, enroll_from_source, picture_sha256
+from rtface.errors import UnknownPerson
+from rtface.gallery.people import Provenance, crops_of
 from rtface.gallery.store import PersonGallery, open_gallery
 from rtface.pipeline.judge import Judge, VoteRules
 from rtface.types import Detection, Image
@@ -113,3 +116,94 @@ def test_a_camera_gives_frames_half_a_second_apart(gallery: PersonGallery) -> No
 def test_a_camera_without_a_good_frame_says_why(gallery: PersonGallery) -> None:
     (outcome,) = enroll_from_source(enroller(gallery, []), "Ada", ScriptedSource([face(ADA)] * 3), 10)
     assert (outcome.accepted, outcome.reason) == (False, "no face")
+
+
+NOT, TWIN = Intent(against=True), Intent(look_alike=True)
+
+
+def marked(person: int, mark: int) -> Image:
+    """Another picture of the same face."""
+    image = face(person)
+    image[0, 0] = mark
+    return image
+
+
+def test_a_counter_example_is_kept_as_one_and_bars_the_name(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [detection(50, 60)])
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    outcome = adding.enroll_image("Ada", marked(ADA, 1), "twin.jpg", NOT)
+    assert (outcome.accepted, outcome.reason) == (True, "counter-example")
+    assert gallery.counts() == {"Ada": 1}
+    assert [picture.against for picture in gallery.pictures("Ada")] == [False, True]
+    judge = Judge(gallery, {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
+    assert judge.vote(FakeEmbedder().embed(face(ADA)[None, 60:140, 50:130]))[0].person is None
+
+
+def test_counter_example_for_nobody_is_told_before_a_face_is_looked_for(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [])
+    with pytest.raises(UnknownPerson, match="Nobody called 'Ada'"):
+        adding.enroll_image("Ada", face(ADA), "x.jpg", NOT)
+    with pytest.raises(UnknownPerson):
+        list(adding.enroll("Ada", [], NOT))
+    assert gallery.people() == []
+
+
+def test_a_picture_is_not_a_person_s_and_not_theirs_at_once(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [detection(50, 60)])
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    own = adding.enroll_image("Ada", face(ADA), "ada.jpg", NOT)
+    assert (own.accepted, own.already) == (False, False)
+    assert "already enrolled for Ada" in own.reason
+    adding.enroll_image("Ada", face(BOB), "bob.jpg", NOT)
+    turned = adding.enroll_image("Ada", face(BOB), "bob.jpg")
+    assert (turned.accepted, turned.already) == (False, False)
+    again = adding.enroll_image("Ada", face(BOB), "bob.jpg", NOT)
+    assert (again.accepted, again.already) == (False, True)
+    assert "already enrolled as not Ada" in turned.reason == again.reason
+    assert adding.enroll_image("Bob", face(BOB), "bob.jpg").accepted, "it is somebody's picture all the same"
+
+
+def test_twins_are_enrolled_when_that_is_meant(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [detection(50, 60)])
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    assert not adding.enroll_image("Eve", marked(ADA, 1), "eve.jpg").accepted
+    assert adding.enroll_image("Eve", marked(ADA, 1), "eve.jpg", TWIN).accepted
+    assert gallery.counts() == {"Ada": 1, "Eve": 1}
+
+
+def test_counter_example_near_a_face_does_not_keep_it_from_being_enrolled(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [detection(50, 60)])
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    adding.enroll_image("Ada", face(BOB), "bob.jpg", NOT)
+    assert adding.enroll_image("Bob", marked(BOB, 1), "bob2.jpg").accepted
+
+
+def test_where_a_row_comes_from_is_kept_with_it(gallery: PersonGallery) -> None:
+    adding = enroller(gallery, [detection(50, 60)])
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    (picture,) = gallery.pictures("Ada")
+    assert (picture.file, picture.sha256, picture.revision) == ("ada.jpg", picture_sha256(face(ADA)), 1)
+    assert picture.provenance == Provenance("picture", "fake", "fake", (50.0, 60.0, 130.0, 140.0))
+    (outcome,) = enroll_from_source(adding, "Ada", ScriptedSource([marked(ADA, 1)], name="door"), 1)
+    assert outcome.picture == "door at 0.00 s"
+    assert gallery.pictures("Ada")[1].provenance.origin == "camera"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_faces_are_kept_only_where_the_settings_say_so(gallery: PersonGallery, keep: bool) -> None:
+    judge = Judge(gallery, {1e-1: 0.6, 1e-4: 0.3}, VoteRules(5, 0.5, "auto", 0.01))
+    adding = Enroller(FakeDetector([[detection(50, 60)]]), FakeEmbedder(), gallery, judge, EnrollRules(40, 0.1, keep))
+    adding.enroll_image("Ada", face(ADA), "ada.jpg")
+    crops = crops_of(gallery.database, "Ada")
+    assert len(crops) == keep
+    for crop in crops.values():
+        kept = from_jpeg(crop)
+        assert kept is not None
+        assert np.abs(kept.astype(int) - face(ADA)[60:140, 50:130]).mean() < 12
+
+
+def test_one_picture_is_anothers_only_if_every_pixel_is() -> None:
+    image = face(ADA)
+    assert picture_sha256(image) == picture_sha256(image.copy())
+    assert picture_sha256(image) != picture_sha256(marked(ADA, 1))
+    assert picture_sha256(image) != picture_sha256(image.reshape(320, 240, 3)), "the same bytes in another shape"

@@ -83,6 +83,31 @@ def test_the_same_picture_again_is_no_failure_under_its_own_name_only(knowing: R
     assert again.records[0]["reason"] == "this picture is already enrolled for Ada"
 
 
+def test_counter_example_takes_a_name_away_from_who_looks_like_it(knowing: Rtface, ada: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.open(ada).rotate(3, resample=Image.Resampling.BILINEAR).save(tmp_path / "twin.png")
+    assert '"person": "Ada"' in knowing("identify", tmp_path / "twin.png").out
+    told = knowing("enroll", "Ada", tmp_path / "twin.png", "--not", "--json")
+    assert told.code == 0
+    assert told.records[0]["reason"] == "counter-example"
+    assert "Ada: 1 kept as counter-examples, 0 refused." in told.err
+    assert '"person": null' in knowing("identify", tmp_path / "twin.png").out
+    nobody = knowing("enroll", "ada", tmp_path / "twin.png", "--not")
+    assert (nobody.code, "Did you mean 'Ada'?" in nobody.err) == (1, True)
+
+
+def test_twin_is_enrolled_when_that_is_meant(knowing: Rtface, ada: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.open(ada).rotate(3, resample=Image.Resampling.BILINEAR).save(tmp_path / "twin.png")
+    refused = knowing("enroll", "Eve", tmp_path / "twin.png", "--json")
+    assert refused.code == 1
+    assert "looks like Ada, who is already enrolled" in str(refused.records[0]["reason"])
+    assert knowing("enroll", "Eve", tmp_path / "twin.png", "--look-alike").code == 0
+    assert knowing("gallery", "list").out == "Ada\t1\nEve\t1\n"
+
+
 def test_the_same_name_from_two_processes_at_once_is_one_person(
     rtface: Rtface, models: None, ada: Path, tmp_path: Path
 ) -> None:
