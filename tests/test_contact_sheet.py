@@ -40,7 +40,7 @@ def test_faces_stand_in_rows_in_their_order() -> None:
 def test_long_face_keeps_its_proportions(height: int, width: int) -> None:
     sheet = contact_sheet([""], [Tile(plain(200, 10, 30, height, width), ())])
     rows, columns = np.nonzero((sheet == (200, 10, 30)).all(axis=2))
-    seen = np.ptp(rows) + 1, np.ptp(columns) + 1
+    seen = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     scale = SIDE / max(height, width)
     assert seen == (max(round(height * scale), 1), max(round(width * scale), 1))
 

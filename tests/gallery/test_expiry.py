@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def opened(path: Path, clock: Clock) -> PersonGallery:
 
 
 @pytest.fixture
-def path(tmp_path: Path, clock: Clock) -> Iterator[Path]:
+def path(tmp_path: Path, clock: Clock) -> Path:
     """A gallery with Ada, whose consent ends on the last day, and Bob, who never agreed to an end."""
     with opened(tmp_path / "g.db", clock) as gallery:
         enroll(gallery, "Ada", units(1, 3))
