@@ -71,7 +71,7 @@ class Config(BaseModel):
     max_distance: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
     false_identification_rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
     false_name_rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
-    min_share: float = Field(default=0.4, ge=0, lt=1)
+    min_share: float = Field(default=0.3, ge=0, lt=1)
     min_margin: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
     min_votes: int = Field(default=3, ge=1, le=100)
     min_quality: float = Field(default=0.25, ge=0, le=1)

@@ -32,7 +32,7 @@ from rtface.pipeline.judge import Judge, VoteRules
 from rtface.types import Neighbor
 from tests.benchmarks.lfw_faces import Faces, lfw_faces
 
-K, MIN_SHARE = 5, 0.4
+K, MIN_SHARE = 5, 0.3
 ENROLLED_BY, ASKED_WITH = 3, 4
 GALLERIES = {10: 60, 100: 12, 1000: 4}
 """People enrolled, and how many galleries of so many are drawn for each part."""

@@ -32,7 +32,7 @@ def named(rows: Rows, enrolled: Rows, against: Rows | None, limit: float) -> NDA
         found = [Neighbor("known", float(distance)) for distance in 2 - 2 * (enrolled @ row)]
         if against is not None:
             found += [Neighbor("known", float(distance), against=True) for distance in 2 - 2 * (against @ row)]
-        identity = vote(found, limit=limit, k=5, enrolled={"known": len(enrolled)}, min_share=0.4)
+        identity = vote(found, limit=limit, k=5, enrolled={"known": len(enrolled)}, min_share=0.3)
         verdicts.append(identity.person is not None)
     return np.array(verdicts, np.bool_)
 
