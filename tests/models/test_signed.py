@@ -84,7 +84,7 @@ def test_missing_ranges_are_told() -> None:
         quantize_signed(network(), {})
 
 
-@pytest.mark.parametrize("name", ["facenet", "sface", "yunet", "mtcnn", "scrfd"])
+@pytest.mark.parametrize("name", ["facenet", "yunet", "mtcnn", "scrfd"])
 def test_shipped_ranges_are_those_the_forms_want(name: str) -> None:
     shipped = spec(name)
     assert shipped.ranges
