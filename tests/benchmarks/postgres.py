@@ -124,8 +124,9 @@ def found(url: ServerUrl, size: int, queries: Rows, truth: NDArray[np.int64]) ->
         assert isinstance(gallery.searcher, ServerSearcher)
         rows = [gallery.search(queries[at : at + 1], K)[0] for at in range(len(queries))]
     got = [[near.picture for near in row] for row in rows]
-    first = statistics.mean(row[0] == right[0] for row, right in zip(got, truth, strict=True))
-    all_of_them = statistics.mean(len({*row} & {*right}) / K for row, right in zip(got, truth.tolist(), strict=True))
+    pairs = list(zip(got, truth.tolist(), strict=True))
+    first = statistics.mean(float(row[0] == right[0]) for row, right in pairs)
+    all_of_them = statistics.mean(len({*row} & {*right}) / K for row, right in pairs)
     return {"recall@1": round(first, 4), f"recall@{K}": round(all_of_them, 4)}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rtface.errors import GalleryLost, GalleryUnavailable
+from rtface.gallery import postgres_server
 from rtface.gallery.postgres import PostgresDatabase
 from rtface.gallery.store import PersonGallery
 from rtface.server_url import ServerUrl
@@ -120,6 +123,42 @@ def test_server_that_is_lost_and_back(
     assert reader.search(units(2, 1), 1)[0][0].person == "Bob"
     assert caplog.text.count("out of reach") == 1
     assert servers.PASSWORD not in caplog.text
+
+
+def test_server_that_hangs_does_not_hold_the_video(
+    own_server: servers.Server, url: ServerUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes are stopped: the system still takes what is sent to them, and nothing ever comes back."""
+    monkeypatch.setattr(postgres_server, "ANSWER_S", 1.0)
+    with gallery_at(url) as writer:
+        enroll(writer, "Ada", units(1, 3))
+    with gallery_at(url, index="database") as reader:
+        reader.refresh()
+        assert reader.search(units(1, 1), 1)[0][0].person == "Ada"
+        stopped = backends(own_server, url)
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert raises_lost(lambda: reader.search(units(1, 1), 1))
+            assert time.monotonic() - began < 15
+            began = time.monotonic()
+            assert all(raises_lost(lambda: reader.search(units(1, 1), 1)) for _ in range(20))
+            assert time.monotonic() - began < 2
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+        assert settles(lambda: not raises_lost(lambda: reader.search(units(1, 1), 1)))
+        assert reader.search(units(1, 1), 1)[0][0].person == "Ada"
+
+
+def backends(server: servers.Server, url: ServerUrl) -> list[int]:
+    """The server's processes that serve this database's clients."""
+    with server.superuser() as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s", (url.secret.rpartition("/")[2],)
+        ).fetchall()
+    return [int(str(pid)) for (pid,) in rows]
 
 
 def raises_lost(act: Callable[[], object]) -> bool:
