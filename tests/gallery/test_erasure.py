@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 from rtface.errors import GalleryUnavailable
 from rtface.gallery.index import IndexKind
+from rtface.gallery.store import PersonGallery
+from rtface.gallery.vectors import FORMS
 from tests.gallery.samples import bytes_on_disk, enroll, gallery_at, traces, units
 
 
@@ -102,3 +106,97 @@ def test_erasure_cut_short_is_finished_at_the_next_opening(tmp_path: Path) -> No
     with gallery_at(path) as gallery:
         assert traces(path, units(1, 1)[0]) == 0
         assert gallery.counts() == {"Bob": 2}
+
+
+@pytest.mark.parametrize("key", [None, bytes(range(32))], ids=["open", "sealed"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("how", ["removed", "expired", "merged", "emptied"])
+def test_nothing_of_whatever_is_erased_is_left_in_any_form(
+    tmp_path: Path, key: bytes | None, form: str, how: str
+) -> None:
+    """Vectors as stored and as searched, faces, the name, note, tag, purpose, path and checksum."""
+    if key:
+        pytest.importorskip("cryptography")
+    path = tmp_path / "g.db"
+    gallery_at(path, key=key).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE meta SET form = ?", (form,))
+    with gallery_at(path, index="hnsw", key=key) as gallery:
+        life(gallery, "Bob Staying", 2)
+        life(gallery, "Ada Secretname", 1)
+        gallery.search(units(1, 1), 3)
+        kept = [value for table in ("vector FROM embeddings", "jpeg FROM crops") for value in stored(gallery, table)]
+    data = bytes_on_disk(path)
+    assert all(word in data for word in WORDS) and all(value in data for value in kept)
+    with gallery_at(path, index="hnsw", key=key) as gallery:
+        gallery.search(units(1, 1), 3)
+        hers = erased(gallery, how)
+        gone = [value for value in kept if value in hers]
+        assert len(gone) == 2 * 6
+        assert left(path, gallery, gone, how) == []
+        gallery.search(units(1, 1), 3)
+    with gallery_at(path, index="hnsw", key=key) as gallery:
+        assert gallery.search(units(2, 1), 1)[0][0].person == "Bob Staying"
+        assert left(path, gallery, gone, how) == []
+        assert gallery.check() == []
+
+
+WORDS = [b"Ada Secretname", b"a note of 1", b"tag of 1", b"purpose of 1", b"/pictures/1-0.jpg", b"sha of 1-0"]
+"""What there is to be read of the person of seed 1."""
+
+
+def life(gallery: PersonGallery, name: str, seed: int) -> None:
+    """Somebody with six pictures, one of them a counter-example, and everything else there can be."""
+    for place, row in enumerate(units(seed, 6)):
+        gallery.add(
+            name,
+            row,
+            sha256=f"sha of {seed}-{place}",
+            file=f"/pictures/{seed}-{place}.jpg",
+            quality=0.5,
+            against=place == 5,
+            crop=np.random.default_rng([seed, place]).bytes(3000),
+        )
+    gallery.note(name, f"a note of {seed}")
+    gallery.tag(name, [f"tag of {seed}"])
+    gallery.consent(name, f"purpose of {seed}")
+
+
+def stored(gallery: PersonGallery, what: str) -> list[bytes]:
+    return [value for (value,) in gallery.database.rows(f"SELECT {what} ORDER BY picture_id")]
+
+
+def erased(gallery: PersonGallery, how: str) -> set[bytes]:
+    """Erases the person of seed 1; gives what was stored of her."""
+    hers = "{} JOIN pictures ON pictures.id = picture_id JOIN people ON people.id = person_id WHERE name LIKE 'Ada%'"
+    values = {
+        value
+        for what in ("vector FROM embeddings", "jpeg FROM crops")
+        for (value,) in gallery.database.rows(f"SELECT {hers.format(what)}")
+    }
+    if how == "expired":
+        gallery.consent("Ada Secretname", "purpose of 1", date(2023, 1, 1))
+        gallery.expire()
+    elif how == "merged":  # into somebody who has the same pictures: hers are not needed twice
+        for place, row in enumerate(units(7, 6)):
+            gallery.add("Bob Staying", row, sha256=f"sha of 1-{place}", file="/other", quality=0.5)
+        gallery.merge("Ada Secretname", "Bob Staying")
+        gallery.note("Bob Staying", "")
+        gallery.tag("Bob Staying", [], remove=["tag of 1"])
+    else:
+        gallery.remove("Ada Secretname")
+    if how == "emptied":
+        gallery.remove("Bob Staying")
+        life(gallery, "Bob Staying", 2)
+    return values
+
+
+def left(path: Path, gallery: PersonGallery, gone: list[bytes], how: str) -> list[bytes]:
+    """What can still be found of the person of seed 1."""
+    rows = gallery.form.decode(gallery.form.encode(gallery.form.project(units(1, 6))))
+    vectors = [row.astype("<f4").tobytes() for row in (*units(1, 6), *rows)]
+    faces = [np.random.default_rng([1, place]).bytes(3000) for place in range(6)]
+    pieces = [value[at : at + 16] for value in (*gone, *vectors, *faces) for at in range(0, len(value) - 15, 16)]
+    words = [word for word in WORDS if how != "merged" or not word.startswith((b"sha", b"purpose"))]
+    data = bytes_on_disk(path)
+    return [piece for piece in (*words, *pieces) if piece in data]
