@@ -32,7 +32,7 @@ def test_two_processes_have_the_gradient_of_one(piece: int, tmp_path: Path) -> N
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
