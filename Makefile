@@ -3,7 +3,7 @@ SOURCE ?= demo
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-gpu check format clean
+.PHONY: run test test-gpu check format results clean
 
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,11 @@ check: .venv/tested
 format: .venv/tested
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# RESULTS.md from its commands; an hour or two, on the real faces of SHARED. ONLY="lfw clustering" for some sections.
+SHARED ?= ../shared
+results: .venv/tested
+	$(BIN)/python -m tests.benchmarks.results --shared $(SHARED) $(addprefix --only ,$(ONLY))
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -1,0 +1,52 @@
+"""RESULTS.md is what commands printed, told as Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import results
+from tests.benchmarks.results import SECTIONS, Section, shown
+
+
+def test_json_lines_become_a_table_for_each_kind() -> None:
+    told = list(shown('{"a_b": 1, "c": "x"}\n{"a_b": 2, "c": "y"}\n{"d": 3}\n'))
+    assert told == ["| a b | c |", "|---|---|", "| 1 | x |", "| 2 | y |", "", "| d |", "|---|", "| 3 |", ""]
+
+
+def test_markdown_stays_and_words_are_fenced() -> None:
+    assert list(shown("accuracy  98\n\n| a |\n|---|\n| 1 |\nend\n")) == [
+        "```\naccuracy  98\n```",
+        "| a |",
+        "|---|",
+        "| 1 |",
+        "```\nend\n```",
+    ]
+
+
+def test_a_section_is_run_kept_and_put_into_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "KEPT", tmp_path / "kept")
+    own = Section("own", "My title", ("python -c 'print(\"{shared}\", 6 * 7)'",), "Words.")
+    monkeypatch.setattr(results, "SECTIONS", (own,))
+    results.run(own, "here")
+    page = results.page()
+    assert "## My title\n\nWords." in page
+    assert "here 42" in page
+    assert results.commit() in page
+
+
+def test_command_that_fails_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="failed with 3"):
+        results.outcome("python -c 'raise SystemExit(3)'", str(tmp_path))
+
+
+def test_every_command_names_a_program_of_ours() -> None:
+    words = [command.split() for section in SECTIONS for command in section.commands]
+    assert len(words) > len(SECTIONS)
+    for command in words:
+        if command[0] == "python":
+            assert command[1] == "-m"
+            assert (results.ROOT / (command[2].replace(".", "/") + ".py")).is_file() or command[2].endswith("harmonic")
+        else:
+            assert command[:2] == ["rtface", "evaluate"]
