@@ -18,6 +18,10 @@ tests/gallery/test_evidence.py. Looks that come near somebody by spells are no s
 a name takes three votes in one window, so a window's chance is at most 15 f / 3 = 5 f. Of a face followed for minutes
 nothing is promised for all of them together; a name wrongly given is withdrawn as looks speak against it.
 
+All this is in rates of one look, and as good as f is: that was measured on press photographs. Five people before one
+webcam are more alike to FaceNet: at f = 0.001 strangers got a name in 3 of 20 clips (tests/benchmarks/open_set.py),
+none at 0.0001. ``rtface gallery calibrate`` sees so much only in a gallery of some dozens.
+
 Sources: Wald 1945 (sequential tests); Ville 1939; Skellam 1948 (beta-binomial counts); Howard et al. 2021 (mixtures).
 """
 
