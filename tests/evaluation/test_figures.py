@@ -108,12 +108,12 @@ def test_intervals_hold_the_figures_of_other_people_as_often_as_they_promise() -
 
 def test_where_no_error_was_seen_the_interval_is_that_of_so_few_people() -> None:
     # scipy.stats.binomtest(n, n).proportion_ci(0.95, "exact").low
-    assert unseen(1.0, (1.0, 1.0), 5) == (pytest.approx(0.47817625), 1.0)
-    assert unseen(0.0, (0.0, 0.0), 20) == (0.0, pytest.approx(0.16843347))
+    assert unseen(1.0, (1.0, 1.0), 5) == pytest.approx((0.47817625, 1.0))
+    assert unseen(0.0, (0.0, 0.0), 20) == pytest.approx((0.0, 0.16843347))
     assert unseen(0.5, (0.4, 0.6), 5) == (0.4, 0.6)
     rows, people = people_on_a_sphere(5, 60, noise=0.01)
     found = figures(among(rows, people), resamples=30)
-    assert found.val_interval["1e-2"] == (pytest.approx(0.47817625), 1.0)
+    assert found.val_interval["1e-2"] == pytest.approx((0.47817625, 1.0))
 
 
 def test_rates_at_a_distance_are_counted() -> None:
