@@ -172,10 +172,10 @@ def test_a_batch_of_the_papers_size_is_mined_without_its_cube() -> None:
     people = torch.cat([torch.arange(40).repeat_interleave(40), torch.arange(40, 240)])
     centres = torch.randn(240, 128, generator=generator)
     x = unit(centres[people] + 1.5 * torch.randn(1800, 128, generator=generator))
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     mined = mine(x, people)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert len(mined) > 10_000
     assert grown_mb < 300
-    assert seconds < 20
+    assert seconds < 10
