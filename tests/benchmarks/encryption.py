@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.encryption --rows 10000 100000
 
-Each opening is in a process of its own: until the first answer, with the exact index, and with HNSW read from its file.
+Each opening is in a process of its own: until the first answer (with a key that holds loading the
+library), with the exact index, and with HNSW read from its file.
 """
 
 import argparse
@@ -12,8 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from rtface.gallery.cache import GraphCache
 from rtface.gallery.editing import NewRow
@@ -99,5 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise")
     main()
