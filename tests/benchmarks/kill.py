@@ -23,9 +23,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for kill in range(options.kills):
             kill_once(Path(folder) / "g.db", account, options.seed + kill)
-            if kill % 100 == 99:
-                print(f"... {kill + 1}", flush=True)
-    print(table(account))
+            if kill % 100 == 99 or kill == options.kills - 1:
+                print(f"after {kill + 1:,} kills\n{table(account)}\n", flush=True)
 
 
 if __name__ == "__main__":
