@@ -67,6 +67,7 @@ class Config(BaseModel):
     gallery: Annotated[Path | Server, BeforeValidator(_address)] = Field(default_factory=_default_gallery)
     gallery_key: str = ""
     index: Literal["auto", "exact", "hnsw", "database"] = "auto"
+    recall: float = Field(default=0.999, gt=0, lt=1)
     k: int = Field(default=5, ge=1, le=100)
     max_distance: Annotated[float, Field(ge=0, le=4)] | Literal["auto"] = "auto"
     false_identification_rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"

@@ -121,6 +121,7 @@ class System:
             size=spec.embedding_size,
             create=create,
             index=self.config.index,
+            recall=self.config.recall,
             key=read_key(self.config.gallery_key),
             basis=None if spec.head is None else spec.head.basis,
         )

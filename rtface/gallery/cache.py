@@ -8,40 +8,38 @@ open graph is in memory alone.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rtface.gallery.index import HnswIndex, Labels, Rows
+from rtface.gallery.index import HnswIndex, Rows
+from rtface.gallery.recall import Tuning
 from rtface.gallery.sealed_file import file_in_memory, open_file, seal_file
 from rtface.gallery.sealing import UNSEALED, Sealer
+from rtface.gallery.subspace import Subspace
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
+
+Digest = Callable[[int], str]
+"""A checksum of so many of the gallery's first rows, see ``Roster.digest``; it names the form of the vectors too."""
 
 
-class RowDigest:
-    """A checksum of rows in their order, the same however they are cut into batches."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A graph as it is kept: with what was measured of it."""
 
-    def __init__(self) -> None:
-        self._labels = hashlib.sha256()
-        self._rows = hashlib.sha256()
-        self.rows = 0
-
-    def update(self, labels: Labels, rows: Rows) -> None:
-        """Takes in (N,) labels and (N, D) rows."""
-        self._labels.update(np.ascontiguousarray(labels, "<i8").tobytes())
-        self._rows.update(np.ascontiguousarray(rows, "<f4").data)
-        self.rows += len(labels)
-
-    def __str__(self) -> str:
-        return self._labels.hexdigest() + self._rows.hexdigest()
+    graph: HnswIndex
+    tuning: Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,11 @@ class _Note:
         model: fingerprint of the embedding model.
         size: numbers in an embedding.
         rows: how many of the gallery's first rows are in it.
-        rows_sha256: of these.
+        rows_digest: of these.
         graph_sha256: of the file.
+        tuning: what was measured of it.
+        removed: labels of rows that were removed; noise is in their place.
+        space: middle and axes of the subspace it is in, float32 in base64; None: in none.
     """
 
     version: int
@@ -63,8 +64,11 @@ class _Note:
     model: str
     size: int
     rows: int
-    rows_sha256: str
+    rows_digest: str
     graph_sha256: str
+    tuning: Mapping[str, Any]
+    removed: list[int]
+    space: tuple[str, str] | None
 
 
 class GraphCache:
@@ -79,20 +83,20 @@ class GraphCache:
         self._size = size
         self._sealer = sealer
 
-    def load(self, labels: Labels, rows: Rows) -> HnswIndex | None:
-        """The graph, if it was built from the first of these (N, D) rows; it lacks the others. None if it is no use."""
+    def load(self, digest: Digest, rows: int) -> Saved | None:
+        """The graph, if it was built from the first of these so many rows; it lacks the others. None: it is no use."""
         try:
             note = self._read_note()
-            reason = self._objection(note, labels, rows)
+            reason = self._objection(note, digest, rows)
             if reason is None:
                 before = self.file.stat()
                 with self.file.open("rb") as stream:
                     whole = hashlib.file_digest(stream, "sha256").hexdigest() == note.graph_sha256
                 if whole:
-                    index = self._read_graph()
+                    graph = self._read_graph(note)
                     # Another process may have put a new graph in its place since the checksum.
-                    if os.path.samestat(before, self.file.stat()) and len(index) == note.rows:
-                        return index
+                    if os.path.samestat(before, self.file.stat()) and len(graph) == note.rows:
+                        return Saved(graph, _tuning(graph, note))
                 reason = "its checksum is wrong"
         except FileNotFoundError:
             return None
@@ -107,12 +111,13 @@ class GraphCache:
             raise ValueError("it was sealed with another key, or is damaged")
         return _Note(**json.loads(opened))
 
-    def _read_graph(self) -> HnswIndex:
+    def _read_graph(self, note: _Note) -> HnswIndex:
+        space = None if note.space is None else Subspace(*_arrays(note.space, self._size))
         if self._sealer.record is None:
-            return HnswIndex(self._size, file=self.file)
+            return HnswIndex(self._size, space=space, file=self.file, removed=note.removed)
         with file_in_memory() as plain:
             open_file(self.file, plain, self._sealer)
-            return HnswIndex(self._size, file=plain)
+            return HnswIndex(self._size, space=space, file=plain, removed=note.removed)
 
     def _write_graph(self, index: HnswIndex) -> None:
         if self._sealer.record is None:
@@ -122,16 +127,14 @@ class GraphCache:
             index.save(plain)
             seal_file(plain, self._spare, self._sealer)
 
-    def _objection(self, note: _Note, labels: Labels, rows: Rows) -> str | None:
+    def _objection(self, note: _Note, digest: Digest, rows: int) -> str | None:
         if (note.version, note.model, note.size) != (VERSION, self._model, self._size):
             return "it is of another model or version"
-        if note.rows > len(labels):
+        if note.rows > rows:
             return "rows were removed since it was made"
-        digest = RowDigest()
-        digest.update(labels[: note.rows], rows[: note.rows])
-        return None if str(digest) == note.rows_sha256 else "it was made from other rows"
+        return None if digest(note.rows) == note.rows_digest else "it was made from other rows"
 
-    def save(self, index: HnswIndex, digest: RowDigest, revision: int) -> None:
+    def save(self, saved: Saved, digest: Digest, revision: int) -> None:
         """Writes the graph beside and renames it into place; only its owner can read it.
 
         Raises:
@@ -139,11 +142,11 @@ class GraphCache:
         """
         try:
             self._make_spare()
-            self._write_graph(index)
+            self._write_graph(saved.graph)
             with self._spare.open("rb") as stream:
                 checksum = hashlib.file_digest(stream, "sha256").hexdigest()
             self._spare.replace(self.file)
-            note = _Note(VERSION, revision, self._model, self._size, digest.rows, str(digest), checksum)
+            note = self._note(saved, digest, revision, checksum)
             self._make_spare()
             self._spare.write_bytes(self._sealer.seal(json.dumps(asdict(note), indent=1).encode(), "index", 0))
             self._spare.replace(self.note)
@@ -151,6 +154,22 @@ class GraphCache:
             raise OSError(str(error)) from error
         finally:
             self._spare.unlink(missing_ok=True)
+
+    def _note(self, saved: Saved, digest: Digest, revision: int, checksum: str) -> _Note:
+        graph, rows = saved.graph, len(saved.graph)
+        space = None if graph.space is None else (_text(graph.space.middle), _text(graph.space.axes))
+        return _Note(
+            version=VERSION,
+            revision=revision,
+            model=self._model,
+            size=self._size,
+            rows=rows,
+            rows_digest=digest(rows),
+            graph_sha256=checksum,
+            tuning=asdict(saved.tuning),
+            removed=graph.removed,
+            space=space,
+        )
 
     def _make_spare(self) -> None:
         os.close(os.open(self._spare, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
@@ -171,3 +190,22 @@ class GraphCache:
         """
         for file in (self.file, self.note, self._spare):
             file.unlink(missing_ok=True)
+
+
+def _tuning(graph: HnswIndex, note: _Note) -> Tuning:
+    """What was measured of a graph, which is set to it. Raises TypeError, ValueError: a note is damaged."""
+    kinds = {"effort": int, "recall": float, "target": float, "rows": int}
+    if not all(isinstance(note.tuning[key], kind) for key, kind in kinds.items()):
+        raise ValueError("what was measured of it is damaged")
+    tuning = Tuning(**note.tuning)
+    graph.effort = tuning.effort
+    return tuning
+
+
+def _text(array: Rows) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode()
+
+
+def _arrays(space: tuple[str, str], size: int) -> tuple[Rows, Rows]:
+    middle, axes = (np.frombuffer(base64.b64decode(text), "<f4").astype(np.float32) for text in space)
+    return middle.reshape(size), axes.reshape(-1, size)

@@ -6,11 +6,14 @@ Rows are unit vectors under integer labels, and distances squared L2, 0..4.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rtface.gallery.subspace import MOST_LEFT, Subspace
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ IndexKind = Literal["auto", "exact", "hnsw"]
 EXACT_UP_TO = 20_000
 """Rows; above, HNSW. Exact took 1.7 ms at 10,000 x 512 and 30 ms at 100,000, HNSW 1.1 ms (two cores of an EPYC); HNSW's
 price is minutes of building and now and then a neighbour missed."""
+ALL = -1
+"""Threads: one a core."""
 BLOCK_ELEMENTS = 8_000_000
 """Distances computed at once: 32 MB."""
 
@@ -28,7 +33,7 @@ GRAPH_LINKS = 16
 BUILD_EFFORT = 200
 """M and ef_construction as hnswlib's authors advise for this many dimensions (its ALGO_PARAMS)."""
 SEARCH_EFFORT = 128
-"""ef: recall@5 of 0.996 at 100,000 x 512."""
+"""ef of a graph that was not tuned: recall@5 of 0.996 at 100,000 x 512."""
 
 
 class Index(Protocol):
@@ -56,10 +61,10 @@ class ExactIndex:
 
     kind = "exact"
 
-    def __init__(self, size: int) -> None:
-        """Args: ``size`` is D."""
-        self._labels: Labels = np.empty(0, np.int64)
-        self._rows: Rows = np.empty((0, size), np.float32)
+    def __init__(self, size: int, *, room: int = 0) -> None:
+        """Args: ``size`` is D, ``room`` rows expected."""
+        self._labels: Labels = np.empty(room, np.int64)
+        self._rows: Rows = np.empty((room, size), np.float32)
         self._count = 0
 
     def __len__(self) -> int:
@@ -119,75 +124,138 @@ def _ordered(labels: Labels, distances: Rows) -> tuple[Labels, Rows]:
 
 
 class HnswIndex:
-    """hnswlib's graph: searches in milliseconds among hundreds of thousands, misses a neighbour now and then."""
+    """hnswlib's graph: searches in milliseconds among hundreds of thousands, misses a neighbour now and then.
+
+    Attributes:
+        effort: ``ef``, rows looked at closely in each search; see ``recall.tune``.
+        links: ``M``, neighbours each row is joined to.
+        space: the rows lie in it, and the graph holds their places; None: it holds the rows themselves.
+        threads: that add rows.
+    """
 
     kind = "hnsw"
 
-    def __init__(self, size: int, *, room: int = 0, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        room: int = 0,
+        links: int = GRAPH_LINKS,
+        space: Subspace | None = None,
+        file: Path | None = None,
+        removed: Iterable[int] = (),
+        threads: int = ALL,
+    ) -> None:
         """An empty graph, or one read from a file ``save`` has written.
 
         Args:
             size: D.
             room: rows expected; more are made room for as they come.
+            links: see above; a file has its own.
+            space: the same.
             file: an unchanged file: hnswlib may crash the process on a damaged one, so its checksum is the caller's.
+            removed: labels that were removed before it was saved.
+            threads: see above.
 
         Raises:
             RuntimeError: hnswlib cannot read the file.
         """
         import hnswlib
 
-        self._graph = hnswlib.Index(space="l2", dim=size)
+        self.effort, self.space, self.threads = SEARCH_EFFORT, space, threads
+        self._graph = hnswlib.Index(space="l2", dim=size if space is None else len(space.axes))
         if file is None:
-            self._graph.init_index(max_elements=max(room, 1024), M=GRAPH_LINKS, ef_construction=BUILD_EFFORT)
+            self._graph.init_index(max_elements=max(room, 1024), M=links, ef_construction=BUILD_EFFORT)
         else:
             self._graph.load_index(str(file))
-        self._graph.set_ef(SEARCH_EFFORT)
-        self._removed: set[int] = set()
+        self.links = int(self._graph.M)
+        self._removed = set(removed)
+        self._kept: set[int] = set()
 
     def __len__(self) -> int:
         return int(self._graph.get_current_count()) - len(self._removed)
 
     @property
-    def has_removed_rows(self) -> bool:
-        """Removed rows are never found again but stay in the graph, so it must not be saved."""
-        return bool(self._removed)
+    def removed(self) -> list[int]:
+        """Labels of removed rows: never found again, they stay in the graph as places to pass through."""
+        return sorted(self._removed)
+
+    @property
+    def removed_share(self) -> float:
+        """Of all rows of the graph, 0..1."""
+        return len(self._removed) / max(1, int(self._graph.get_current_count()))
+
+    def fits(self, rows: Rows) -> bool:
+        """Whether (N, D) rows can be added without changing their distances."""
+        return self.space is None or not len(rows) or bool(self.space.inside(rows)[1].max() <= MOST_LEFT)
 
     def add(self, labels: Labels, rows: Rows) -> None:
-        """See ``Index``."""
+        """See ``Index``. A removed label can be used again. The rows have to fit."""
         if not len(labels):
             return
         count = int(self._graph.get_current_count()) + len(labels)
         if count > self._graph.get_max_elements():
             self._graph.resize_index(count + count // 2)
-        self._graph.add_items(np.ascontiguousarray(rows), labels)
+        self._graph.add_items(self._places(rows)[0], labels, num_threads=self.threads)
+        self._removed.difference_update(labels.tolist())
+        self._kept.difference_update(labels.tolist())
 
     def remove(self, labels: Labels) -> None:
-        """See ``Index``."""
+        """See ``Index``. Their vectors are in the graph until ``overwrite_removed``."""
         for label in labels.tolist():
             self._graph.mark_deleted(label)
             self._removed.add(label)
+            self._kept.add(label)
+
+    def overwrite_removed(self) -> None:
+        """Puts noise in the place of every removed vector, so that none is left in memory or in a file."""
+        labels = np.array(sorted(self._kept), np.int64)
+        if not len(labels):
+            return
+        noise = np.random.default_rng().standard_normal((len(labels), self._graph.dim))
+        noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+        # hnswlib joins a row that changes to its new neighbours, its old neighbours to each other, and shows it again.
+        self._graph.add_items(noise.astype(np.float32), labels, num_threads=1)
+        for label in labels.tolist():
+            self._graph.mark_deleted(label)
+        self._kept.clear()
 
     def search(self, queries: Rows, k: int) -> tuple[Labels, Rows]:
         """See ``Index``."""
         k = min(k, len(self))
         if not k or not len(queries):
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        self._graph.set_ef(max(SEARCH_EFFORT, 2 * k))
+        self._graph.set_ef(max(self.effort, 2 * k))
+        places, left = self._places(queries)
         try:
-            labels, distances = self._graph.knn_query(np.ascontiguousarray(queries, np.float32), k)
+            labels, distances = self._graph.knn_query(places, k)
         except RuntimeError:
             # Where many rows are equal or removed the graph can fall apart, and hnswlib finds fewer than k.
             log.debug("the graph gave fewer than %d rows; comparing with every one", k)
             return self._search_all(queries, k)
-        return _ordered(labels.astype(np.int64), np.clip(distances, 0, 4))
+        return _ordered(labels.astype(np.int64), np.clip(distances + left[:, None], 0, 4))
 
     def _search_all(self, queries: Rows, k: int) -> tuple[Labels, Rows]:
-        labels = np.array([label for label in self._graph.get_ids_list() if label not in self._removed], np.int64)
+        labels = self.labels()
         return _nearest(np.asarray(queries, np.float32), self.vectors(labels), labels, k)
 
+    def labels(self) -> Labels:
+        """(N,) of all its rows, in no order."""
+        labels = np.array(self._graph.get_ids_list(), np.int64)
+        return labels[~np.isin(labels, self.removed)] if self._removed else labels
+
     def vectors(self, labels: Labels) -> Rows:
-        """See ``Index``."""
-        return np.asarray(self._graph.get_items(labels), np.float32).reshape(len(labels), -1)
+        """See ``Index``. Those of a graph in a subspace are as near to what was added as ``subspace`` says."""
+        if not len(labels):
+            return np.empty((0, len(self.space.middle) if self.space else self._graph.dim), np.float32)
+        places = np.asarray(self._graph.get_items(labels), np.float32)
+        return places if self.space is None else self.space.outside(places)
+
+    def _places(self, rows: Rows) -> tuple[Rows, Rows]:
+        """(N, d) what the graph holds of rows, and (N,) what that adds to the squared distance to any row."""
+        if self.space is None:
+            return np.ascontiguousarray(rows, np.float32), np.zeros(len(rows), np.float32)
+        return self.space.inside(rows)
 
     def save(self, file: Path) -> None:
         """Writes the graph.
@@ -195,7 +263,7 @@ class HnswIndex:
         Raises:
             OSError: it does not fit on the disk.
         """
-        assert not self.has_removed_rows, "a saved graph would keep the vectors of people who were removed"
+        self.overwrite_removed()
         self._graph.save_index(str(file))
         written, wanted = file.stat().st_size, int(self._graph.index_file_size())
         if written != wanted:  # hnswlib says nothing of a full disk

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
 import numpy as np
 
-from rtface.errors import GalleryBroken
-from rtface.gallery.cache import GraphCache, RowDigest
+from rtface.gallery.cache import GraphCache
 from rtface.gallery.check import index_problems
 from rtface.gallery.database import Database, Revisions, revisions
-from rtface.gallery.index import ExactIndex, HnswIndex, Index, IndexKind, Labels, Rows, choose
-from rtface.gallery.people import BATCH, SHOWN, stored_vectors
+from rtface.gallery.index import Index, IndexKind, Labels, Rows
+from rtface.gallery.live_index import DEFAULT_RECALL, LiveIndex
+from rtface.gallery.people import BATCH, SHOWN
+from rtface.gallery.reading import rows_of
 from rtface.gallery.roster import Roster
-from rtface.gallery.vectors import VectorForm, are_units
+from rtface.gallery.vectors import VectorForm
 from rtface.types import Neighbor
-
-log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = {"exact": 4096, "hnsw": 16}
 """New rows one ``follow`` of a running program takes into its index: some 20 ms, so that no picture waits for an import
@@ -29,21 +27,34 @@ class GalleryMemory:
     """Rows and index as of one revision. The index is made when first searched."""
 
     def __init__(
-        self, database: Database, cache: GraphCache, form: VectorForm, kind: IndexKind, today: Callable[[], date]
+        self,
+        database: Database,
+        cache: GraphCache,
+        form: VectorForm,
+        kind: IndexKind,
+        today: Callable[[], date],
+        *,
+        recall: float = DEFAULT_RECALL,
+        connect: Callable[[], Database] | None = None,
     ) -> None:
-        """Args: ``today`` is the local date; people whose consent has ended before it are not here."""
+        """Args:
+        database: followed.
+        cache: of the graph.
+        form: of the vectors.
+        kind: of index.
+        today: the local date; people whose consent has ended before it are not here.
+        recall: recall@1 of a graph, 0..1.
+        connect: another connection to the same database, for a thread that builds beside; None: none is built so.
+        """
         self.revision = -1
         self._database = database
-        self._cache = cache
         self._form = form
-        self._kind = kind
         self._today = today
         self._day = today()
         self._roster = Roster()
         self._last = 0
-        self._index: Index | None = None
-        self._digest: RowDigest | None = None
-        self._saved_rows = 0
+        self._live = LiveIndex(database, cache, form, kind, recall, connect)
+        self._cache = cache
         self.follow()
 
     def __len__(self) -> int:
@@ -71,7 +82,7 @@ class GalleryMemory:
             self._read_again()
         elif changed or hidden:
             self._update({*changed, *hidden})
-        self._append(now.current, None if at_once or self._index is None else ROWS_AT_ONCE[self._index.kind])
+        self._append(now.current, None if at_once else self._live.at_once)
         return before[0] != self.revision or before[1] is not self._roster.labels
 
     def _changed_since(self, now: Revisions) -> list[int] | None:
@@ -99,7 +110,7 @@ class GalleryMemory:
         while self._last < last and self._take(until=last, limit=BATCH):
             pass
         self._last = last
-        self._reindex(before)
+        self._live.move(before, self._roster)
 
     def _update(self, persons: Iterable[int]) -> None:
         before = self._roster.labels
@@ -108,18 +119,7 @@ class GalleryMemory:
             values = (person, self._last, self._day.isoformat())
             theirs = f"{_ROWS} WHERE person_id = ? AND pictures.id <= ? AND {SHOWN}"
             self._roster.take(self._database.rows(theirs, *values, types=_ROW))
-        self._reindex(before)
-
-    def _reindex(self, before: Labels) -> None:
-        """Brings the index from these labels to those of the roster."""
-        gone, come = np.setdiff1d(before, self._roster.labels), np.setdiff1d(self._roster.labels, before)
-        if self._index is None or not len(gone) + len(come):
-            return
-        self._digest = None
-        if len(gone):
-            self._index.remove(gone)
-        if len(come):
-            self._index.add(come, self._vectors(come))
+        self._live.move(before, self._roster)
 
     def _append(self, revision: int, limit: int | None) -> None:
         """Takes in new rows, at most ``limit``; None: all up to this revision, which is the one now."""
@@ -141,76 +141,27 @@ class GalleryMemory:
         )
         if not rows:
             return []
-        if self._index is not None and until is None:
-            self._extend(self._index, np.array([row[0] for row in rows], np.int64))
+        if until is None:
+            self._live.extend(np.array([row[0] for row in rows], np.int64))
         self._roster.take(rows)
         self._last = rows[-1][0]
         return [row[0] for row in rows]
 
-    def _extend(self, index: Index, labels: Labels) -> None:
-        rows = self._vectors(labels)
-        index.add(labels, rows)
-        if self._digest is not None:
-            self._digest.update(labels, rows)
-
-    def _vectors(self, labels: Labels) -> Rows:
-        """(N, d) unit rows under these labels, which ascend.
-
-        Raises:
-            GalleryBroken: one is missing, or not a unit vector.
-        """
-        rows = np.empty((len(labels), self._form.size), np.float32)
-        done = 0
-        for batch in stored_vectors(self._database, int(labels[0]) - 1, int(labels[-1])) if len(labels) else ():
-            ids = np.array([label for label, _ in batch], np.int64)
-            wanted = np.isin(ids, labels[done : done + len(batch)])
-            blobs = [blob for (_, blob), here in zip(batch, wanted, strict=True) if here]
-            stored = [blob for blob in blobs if self._form.is_stored(blob)]
-            part = slice(done, done + len(stored))
-            if not np.array_equal(ids[wanted], labels[part]):
-                break
-            rows[part] = self._form.decode(stored)
-            if not are_units(rows[part]).all():
-                raise self._broken("an embedding is not a unit vector")
-            done = part.stop
-        if done != len(labels):
-            raise self._broken("pictures and embeddings do not match")
-        return rows
-
-    def _broken(self, fault: str) -> GalleryBroken:
-        return GalleryBroken(
-            f"The gallery {self._database.place} is damaged: {fault}. rtface gallery check says where; remove "
-            "the person it names and enrol again."
-        )
-
     @property
     def index(self) -> Index:
         """The index of all rows; made, or read from its cache, when first asked for."""
-        if self._index is None:
+        while self._live.current is None:
             with self._database.reading():
                 self._follow()
-                labels = self._roster.labels
-                rows = self._vectors(labels)
-            self._index = self._make_index(labels, rows)
-        return self._index
-
-    def _make_index(self, labels: Labels, rows: Rows) -> Index:
-        if choose(self._kind, len(labels)) == "exact":
-            exact = ExactIndex(self._form.size)
-            exact.add(labels, rows)
-            return exact
-        self._digest = RowDigest()
-        self._digest.update(labels, rows)
-        graph = self._cache.load(labels, rows)
-        if graph is not None:
-            self._saved_rows = len(graph)
-            graph.add(labels[len(graph) :], rows[len(graph) :])
-            return graph
-        log.info("building the index of %d rows", len(labels))
-        graph = HnswIndex(self._form.size, room=len(labels))
-        graph.add(labels, rows)
-        self._save(graph)
-        return graph
+                ready = self._live.open(self._roster, self.revision)
+            if not ready:
+                built = self._live.build(self._roster)
+                with self._database.reading():
+                    self._follow()
+                    self._live.take(built, self._roster)
+                self._live.save(self._roster, self.revision)
+        self._live.look_after(self._roster, self.revision)
+        return self._live.current
 
     def search(self, queries: Rows, k: int) -> list[list[Neighbor]]:
         """See ``Searcher``."""
@@ -225,8 +176,8 @@ class GalleryMemory:
 
     def use(self, form: VectorForm) -> None:
         """See ``Searcher``. The index is made again when next searched."""
-        self._form, self._index, self._digest, self._saved_rows = form, None, None, 0
-        self._cache.resize(form.size)
+        self._form = form
+        self._live.use(form)
 
     def problems(self) -> list[str]:
         """See ``Searcher``."""
@@ -235,33 +186,27 @@ class GalleryMemory:
             self._follow()
             return index_problems(index, self._roster.labels, self._vectors)
 
+    def _vectors(self, labels: Labels) -> Rows:
+        return rows_of(self._database, self._form, labels)
+
     def forget_saved(self) -> None:
         """See ``Searcher``."""
-        self._cache.forget()
+        self._live.forget(self._roster)
 
     def saved_bytes(self) -> int:
         """See ``Searcher``."""
         return self._cache.size()
 
     def save(self) -> None:
-        """See ``Searcher``. What cannot be written is built again next time."""
-        if isinstance(self._index, HnswIndex):
-            self._save(self._index)
-
-    def _save(self, graph: HnswIndex) -> None:
-        if self._digest is None or self._digest.rows == self._saved_rows or not self._database.writable:
-            return
-        try:
-            # Under the write lock, so that nobody is removed between the look and the renaming.
-            with self._database.writing():
-                if revisions(self._database).rewritten <= self.revision:
-                    self._cache.save(graph, self._digest, self.revision)
-                    self._saved_rows = self._digest.rows
-        except OSError as error:
-            log.warning("the index of %s is not kept and will be built again: %s", self._database.place, error)
+        """See ``Searcher``. What cannot be written is built again next time; what is being built beside is lost."""
+        self._live.close()
+        if self._live.unfinished:
+            _ = self.index
+        self._live.save(self._roster, self.revision)
 
 
 ANY = 2**62
 """Over every row id."""
-_ROWS = """SELECT pictures.id, people.id, against, name FROM pictures JOIN people ON people.id = person_id"""
-_ROW = (int, int, int, str)
+_ROWS = """SELECT pictures.id, people.id, against, name, sha256, added_at
+    FROM pictures JOIN people ON people.id = person_id"""
+_ROW = (int, int, int, str, str, float)

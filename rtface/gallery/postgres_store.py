@@ -7,9 +7,9 @@ from datetime import date
 from typing import Literal
 
 from rtface.errors import GalleryMismatch
-from rtface.gallery.cache import GraphCache
+from rtface.gallery.cache import Digest, GraphCache, Saved
 from rtface.gallery.gallery import PersonGallery
-from rtface.gallery.index import EXACT_UP_TO, HnswIndex, IndexKind, Labels, Rows
+from rtface.gallery.index import EXACT_UP_TO, IndexKind
 from rtface.gallery.memory import GalleryMemory
 from rtface.gallery.model import GalleryModel
 from rtface.gallery.postgres import PostgresDatabase
@@ -32,6 +32,7 @@ def open_on_server(
     clock: Callable[[], float],
     patience: float,
     key: bytes | None,
+    recall: float,
 ) -> PersonGallery:
     """See ``store.open_gallery``. ``auto``: in this process for as long as that is exact, then on the server."""
     database = open_server_database(url, create=create, patience=patience, key=key)
@@ -45,7 +46,7 @@ def open_on_server(
         def today() -> date:
             return date.fromtimestamp(clock())
 
-        searcher = _searcher(database, form, index, today, there=there)
+        searcher = _searcher(database, form, index, today, there=there, recall=recall)
         return PersonGallery(database, model, form, searcher, clock=clock, connect=database.beside)
     except BaseException:
         database.close()
@@ -68,7 +69,13 @@ def open_server_database(url: ServerUrl, *, create: bool, patience: float, key: 
 
 
 def _searcher(
-    database: PostgresDatabase, form: VectorForm, index: SearchKind, today: Callable[[], date], *, there: bool
+    database: PostgresDatabase,
+    form: VectorForm,
+    index: SearchKind,
+    today: Callable[[], date],
+    *,
+    there: bool,
+    recall: float,
 ) -> Searcher:
     """``there`` tells whether the server can read the vectors."""
     if index == "database" and not there:
@@ -79,7 +86,7 @@ def _searcher(
     many = database.rows("SELECT 1 FROM embeddings LIMIT 1 OFFSET ?", EXACT_UP_TO)
     if index == "database" or (index == "auto" and there and many):
         return ServerSearcher(database, form, today)
-    return GalleryMemory(database, _NotKept(), form, index, today)
+    return GalleryMemory(database, _NotKept(), form, index, today, recall=recall, connect=database.beside)
 
 
 class _NotKept(GraphCache):
@@ -88,10 +95,10 @@ class _NotKept(GraphCache):
     def __init__(self) -> None:
         pass
 
-    def load(self, labels: Labels, rows: Rows) -> HnswIndex | None:  # noqa: ARG002 - the cache's
+    def load(self, digest: Digest, rows: int) -> Saved | None:  # noqa: ARG002 - the cache's
         return None
 
-    def save(self, index: HnswIndex, digest: object, revision: int) -> None:
+    def save(self, saved: Saved, digest: Digest, revision: int) -> None:
         pass
 
     def resize(self, size: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -9,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtface.gallery.index import Labels
+
+Entry = tuple[int, int, int, str, str, float]
+"""Label, person, against, name, the picture's sha256, when it was added."""
 
 
 class Roster:
@@ -18,6 +23,7 @@ class Roster:
         self.labels: Labels = np.empty(0, np.int64)
         self._persons: NDArray[np.int64] = np.empty(0, np.int64)
         self._against: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._origins: NDArray[np.int64] = np.empty(0, np.int64)
         self._names: dict[int, str] = {}
         self._counts: dict[str, int] = {}
 
@@ -29,19 +35,32 @@ class Roster:
         """Rows that speak for each person; it follows what is taken and forgotten."""
         return MappingProxyType(self._counts)
 
-    def take(self, rows: Sequence[tuple[int, int, int, str]]) -> None:
-        """Takes in new rows: label, person, against, name. Labels may come in any order."""
+    def take(self, rows: Sequence[Entry]) -> None:
+        """Takes in new rows. Labels may come in any order."""
         if not rows:
             return
-        labels, persons, against = (np.array(column, np.int64) for column in list(zip(*rows, strict=True))[:3])
+        columns = list(zip(*rows, strict=True))
+        labels, persons, against = (np.array(column, np.int64) for column in columns[:3])
+        origins = np.array([zlib.crc32(sha.encode("utf-8", "surrogatepass")) for sha in columns[4]], np.int64)
+        origins ^= np.array(columns[5], np.float64).view(np.int64)
         order = np.argsort(labels)
         places = np.searchsorted(self.labels, labels[order])
         self.labels = np.insert(self.labels, places, labels[order])
         self._persons = np.insert(self._persons, places, persons[order])
         self._against = np.insert(self._against, places, against[order] != 0)
-        for _, person, is_against, name in rows:
+        self._origins = np.insert(self._origins, places, origins[order])
+        for _, person, is_against, name, _, _ in rows:
             self._names[person] = name
             self._counts[name] = self._counts.get(name, 0) + (not is_against)
+
+    def digest(self, count: int) -> str:
+        """A checksum of the first so many rows: their labels, their pictures and when each was added.
+
+        A row's vector never changes under its label, so rows that agree in these have the same vectors in the same
+        form; and nobody has to read two gigabytes of them to see whether an index is of these rows.
+        """
+        both = np.stack([self.labels[:count], self._origins[:count]]).astype("<i8")
+        return hashlib.sha256(both.tobytes()).hexdigest()
 
     def forget(self, persons: Iterable[int]) -> Labels:
         """Leaves out these people; gives the labels their rows had."""
@@ -50,7 +69,8 @@ class Roster:
             self._counts.pop(self._names.pop(person), None)
         theirs = np.isin(self._persons, known)
         gone = self.labels[theirs]
-        self.labels, self._persons, self._against = self.labels[~theirs], self._persons[~theirs], self._against[~theirs]
+        self.labels, self._origins = self.labels[~theirs], self._origins[~theirs]
+        self._persons, self._against = self._persons[~theirs], self._against[~theirs]
         return gone
 
     def owners(self, labels: Sequence[int]) -> list[tuple[str, bool]]:

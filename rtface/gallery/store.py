@@ -14,6 +14,7 @@ from rtface.errors import ConfigError, MissingLibrary
 from rtface.gallery.cache import GraphCache
 from rtface.gallery.gallery import PersonGallery
 from rtface.gallery.index import IndexKind
+from rtface.gallery.live_index import DEFAULT_RECALL
 from rtface.gallery.memory import GalleryMemory
 from rtface.gallery.model import GalleryModel
 from rtface.gallery.names import person_name
@@ -40,6 +41,7 @@ def open_gallery(
     patience: float = BUSY_SECONDS,
     key: bytes | None = None,
     basis: Rows | None = None,
+    recall: float = DEFAULT_RECALL,
 ) -> PersonGallery:
     """The gallery in this file or on this server, for one embedding model. An empty gallery becomes that model's.
 
@@ -55,6 +57,7 @@ def open_gallery(
         patience: seconds to wait for another program's lock.
         key: 32 bytes for an encrypted gallery, see ``keys.read_key``; an empty gallery becomes this key's.
         basis: (size, d) orthonormal columns that hold all embeddings of the model, where they need no more.
+        recall: how often a graph in this process finds the nearest row, 0..1; measured on the gallery itself.
 
     Raises:
         GalleryUnavailable: missing, locked, or not readable.
@@ -65,7 +68,7 @@ def open_gallery(
     owner = GalleryModel(model, fingerprint, size, basis)
     if isinstance(path, ServerUrl):
         gallery: PersonGallery = _on_servers().open_on_server(
-            path, owner, create=create, index=index, clock=clock, patience=patience, key=key
+            path, owner, create=create, index=index, clock=clock, patience=patience, key=key, recall=recall
         )
         return gallery
     if index == "database":
@@ -75,8 +78,10 @@ def open_gallery(
         owner.refuse_others(database)
         form = owner.form(database)
         cache = GraphCache(path, fingerprint, form.size, database.sealer)
-        searcher = GalleryMemory(database, cache, form, index, lambda: date.fromtimestamp(clock()))
         connect = partial(open_database, path, create=False, patience=patience, key=key)
+        searcher = GalleryMemory(
+            database, cache, form, index, lambda: date.fromtimestamp(clock()), recall=recall, connect=connect
+        )
         return PersonGallery(database, owner, form, searcher, clock=clock, connect=connect)
     except BaseException:
         database.close()

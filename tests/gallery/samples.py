@@ -28,6 +28,13 @@ def clusters(seed: int, people: int, each: int, size: int = SIZE, spread: float 
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
+def flat(seed: int, count: int, size: int = 64, numbers: int = 12) -> NDArray[np.float32]:
+    """Random unit rows in a subspace."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, numbers)) @ np.random.default_rng(0).normal(size=(numbers, size))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
 def distances(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """(N, M) squared L2 by subtraction in double precision: the definition itself."""
     difference = queries.astype(np.float64)[:, None] - rows.astype(np.float64)[None]

@@ -5,88 +5,126 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtface.gallery.cache import GraphCache, RowDigest
+from rtface.gallery.cache import Digest, GraphCache, Saved
 from rtface.gallery.index import HnswIndex, Labels, Rows
-from tests.gallery.samples import SIZE, enroll, gallery_at, units
+from rtface.gallery.recall import tune
+from rtface.gallery.subspace import fitted
+from tests.gallery.samples import SIZE, enroll, flat, gallery_at, units
 
 COUNT = 80
 
 
-def saved(path: Path) -> tuple[GraphCache, Labels, Rows]:
-    """A cache of 80 rows."""
+def digest(salt: str = "") -> Digest:
+    """Of rows that are known by their number, and by what makes them others."""
+    return lambda count: f"{count}{salt}"
+
+
+def saved(path: Path, *, remove: int = 0) -> tuple[GraphCache, Labels, Rows]:
+    """A cache of 80 rows, of which the first ones were removed."""
     labels, rows = np.arange(COUNT, dtype=np.int64), units(1, COUNT)
-    cache, digest, index = GraphCache(path, "1f2e", SIZE), RowDigest(), HnswIndex(SIZE)
+    cache, index = GraphCache(path, "1f2e", SIZE), HnswIndex(SIZE, links=8)
     index.add(labels, rows)
-    digest.update(labels, rows)
-    cache.save(index, digest, revision=7)
-    return cache, labels, rows
+    index.remove(labels[:remove])
+    cache.save(Saved(index, tune(index, 0.99)), digest(), revision=7)
+    return cache, labels[remove:], rows[remove:]
 
 
-def test_saved_index_is_used_again(tmp_path: Path) -> None:
+def assert_same_answers(one: HnswIndex, other: HnswIndex, asked: Rows) -> None:
+    labels, at = one.search(asked, 5)
+    others, there = other.search(asked, 5)
+    assert np.array_equal(labels, others) and np.array_equal(at, there)
+
+
+def test_saved_index_is_as_the_one_built(tmp_path: Path) -> None:
     cache, labels, rows = saved(tmp_path / "g.db")
-    index = cache.load(labels, rows)
-    assert index is not None
-    assert np.array_equal(index.vectors(labels), rows)
+    again = cache.load(digest(), COUNT)
+    built = HnswIndex(SIZE, links=8)
+    built.add(labels, rows)
+    tuning = tune(built, 0.99)
+    assert again is not None
+    assert np.array_equal(again.graph.vectors(labels), rows)
+    assert (again.graph.links, again.graph.effort, again.tuning) == (8, built.effort, tuning)
+    assert_same_answers(again.graph, built, units(3, 20))
+
+
+def test_saved_index_in_a_subspace_is_as_the_one_built(tmp_path: Path) -> None:
+    rows, cache = flat(4, 400), GraphCache(tmp_path / "g.db", "1f2e", 64)
+    built = HnswIndex(64, space=fitted(rows))
+    built.add(np.arange(400, dtype=np.int64), rows)
+    cache.save(Saved(built, tune(built, 0.99)), digest(), revision=1)
+    again = cache.load(digest(), 400)
+    assert again is not None and again.graph.space is not None
+    assert_same_answers(again.graph, built, rows)
 
 
 def test_index_of_the_first_rows_is_used_when_rows_were_added(tmp_path: Path) -> None:
-    cache, _, rows = saved(tmp_path / "g.db")
-    index = cache.load(np.arange(COUNT + 5, dtype=np.int64), np.concatenate([rows, units(2, 5)]))
-    assert index is not None and len(index) == COUNT
+    cache, _, _ = saved(tmp_path / "g.db")
+    index = cache.load(digest(), COUNT + 5)
+    assert index is not None and len(index.graph) == COUNT
+
+
+def test_removed_rows_are_in_no_saved_index_and_are_not_found_there(tmp_path: Path) -> None:
+    cache, labels, rows = saved(tmp_path / "g.db", remove=10)
+    data, gone = cache.file.read_bytes(), units(1, 10)
+    assert not [row for row in gone if row.tobytes()[:16] in data or row.tobytes()[-16:] in data]
+    again = cache.load(digest(), COUNT - 10)
+    assert again is not None and sorted(again.graph.labels()) == labels.tolist()
+    assert not set(again.graph.search(gone, 5)[0].ravel().tolist()) & set(range(10))
+    assert np.mean(again.graph.search(rows, 1)[0][:, 0] == labels) >= 0.98
+    again.graph.add(np.array([3]), gone[3:4])
+    assert again.graph.search(gone[3:4], 1)[0].tolist() == [[3]]
 
 
 def test_index_of_removed_or_other_rows_is_not_used(tmp_path: Path) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
-    assert cache.load(labels[:-1], rows[:-1]) is None
-    assert cache.load(np.delete(np.append(labels, 80), 3), np.concatenate([rows[:3], rows[4:], units(2, 1)])) is None
-    other = rows.copy()
-    other[3] = -other[3]
-    assert cache.load(labels, other) is None
-    assert cache.load(labels + 1, rows) is None
+    cache, _, _ = saved(tmp_path / "g.db")
+    assert cache.load(digest(), COUNT - 1) is None
+    assert cache.load(digest(" of others"), COUNT) is None
 
 
 def test_index_of_another_model_is_not_used(tmp_path: Path) -> None:
-    _, labels, rows = saved(tmp_path / "g.db")
-    assert GraphCache(tmp_path / "g.db", "other", SIZE).load(labels, rows) is None
+    saved(tmp_path / "g.db")
+    assert GraphCache(tmp_path / "g.db", "other", SIZE).load(digest(), COUNT) is None
 
 
 def test_absent_index_is_not_used(tmp_path: Path) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
+    cache, _, _ = saved(tmp_path / "g.db")
     cache.file.unlink()
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
     cache.forget()
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", [0, 8, 100, 5000, -1])
 def test_index_with_one_wrong_byte_is_not_used(tmp_path: Path, place: int) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
+    cache, _, _ = saved(tmp_path / "g.db")
     data = bytearray(cache.file.read_bytes())
     data[place] ^= 0xFF
     cache.file.write_bytes(data)
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
 
 
 @pytest.mark.parametrize("length", [0, 50, 10_000])
 def test_truncated_index_is_not_used(tmp_path: Path, length: int) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
+    cache, _, _ = saved(tmp_path / "g.db")
     cache.file.write_bytes(cache.file.read_bytes()[:length])
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"version": 1}', "\x00\xff", '{"version": 1, "more": 2}'])
 def test_damaged_note_is_not_believed(tmp_path: Path, text: str) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
+    cache, _, _ = saved(tmp_path / "g.db")
     cache.note.write_text(text, encoding="latin-1")
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
 
 
-@pytest.mark.parametrize("key", ["version", "size", "rows", "rows_sha256", "graph_sha256", "model"])
+@pytest.mark.parametrize(
+    "key", ["version", "size", "rows", "rows_digest", "graph_sha256", "model", "tuning", "removed"]
+)
 def test_note_with_a_value_of_another_kind_is_not_believed(tmp_path: Path, key: str) -> None:
-    cache, labels, rows = saved(tmp_path / "g.db")
+    cache, _, _ = saved(tmp_path / "g.db")
     cache.note.write_text(json.dumps(json.loads(cache.note.read_text()) | {key: None}))
-    assert cache.load(labels, rows) is None
+    assert cache.load(digest(), COUNT) is None
 
 
 def test_only_the_owner_can_read_the_index(tmp_path: Path) -> None:
