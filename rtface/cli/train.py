@@ -158,7 +158,8 @@ def run(folder: Path, **options: Any) -> None:
                 )
                 if event.last:
                     say(f"VAL has not grown for {settings.patience} checks: ended at step {event.step}.")
-    say(f"Done. rtface train export {options['out'] / 'best.pt'} FILE.onnx makes a model of it.")
+    made = next((name for name in ("best.pt", "last.pt") if (options["out"] / name).is_file()), "last.pt")
+    say(f"Done. rtface train export {options['out'] / made} FILE.onnx makes a model of it.")
 
 
 @command.command("export")

@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from rtface.errors import TrainingError
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -58,11 +60,14 @@ def open_world(device: str = "auto") -> Iterator[World]:
 
     Args:
         device: ``auto`` is the process's own GPU where there is one, or the CPU; otherwise as PyTorch names it.
+
+    Raises:
+        TrainingError: PyTorch cannot compute there.
     """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if device == "auto":
         device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
+    place = _usable(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if size == 1:
@@ -73,3 +78,15 @@ def open_world(device: str = "auto") -> Iterator[World]:
         yield World(dist.get_rank(), size, place)
     finally:
         dist.destroy_process_group()
+
+
+def _usable(device: str) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0].rstrip(".")
+        raise TrainingError(
+            f"PyTorch cannot compute on {device!r}: {told}. Name another with --device: cpu."
+        ) from error
+    return place

@@ -86,10 +86,16 @@ def train(settings: Settings, data: Data, run: Run) -> Iterator[Step | Check]:
         if kept is not None:
             trainer.resume(kept)
         with closing(trainer), open_board(run.board if world.rank == 0 else None) as board:
-            for event in trainer.run():
-                board(event)
-                if world.rank == 0:
-                    yield event
+            try:
+                for event in trainer.run():
+                    board(event)
+                    if world.rank == 0:
+                        yield event
+            except torch.cuda.OutOfMemoryError as error:
+                raise TrainingError(
+                    f"A batch of {settings.batch.size} faces does not fit into the GPU's memory. Send it through the "
+                    "network in pieces: --piece 64."
+                ) from error
 
 
 def _settled(settings: Settings, run: Run) -> tuple[Settings, Checkpoint | None]:

@@ -89,6 +89,8 @@ def test_what_is_there_is_not_written_over(rtface: Rtface, folder: Path, tmp_pat
         (("--steps", 2, "--faces", 1), "at least two faces"),
         (("--steps", 2, "--validation-share", 0.01), "--validation DIR"),
         (("--steps", 2, "--from-shipped"), "--norm none"),
+        (("--steps", 2, "--device", "gpu"), "--device: cpu"),
+        (("--steps", 2, "--device", "cuda:77"), "--device: cpu"),
     ],
 )
 def test_what_cannot_be_is_told(
