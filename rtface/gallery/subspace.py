@@ -1,7 +1,7 @@
 """Embeddings in fewer numbers at the same distances, where a model uses only part of its space.
 
-FaceNet's 512 numbers lie in about 96 dimensions: with a subspace fitted on half of LFW's people, the other half's rows
-are at most 1.5e-4 (squared) away from it (``tests/benchmarks/likeness.py``). A graph of 96 numbers a row takes a third
+FaceNet's 512 numbers lie in about 96 dimensions: from a subspace fitted on some of LFW's people, the rows of the others
+are at most 1.5e-4 (squared) away (``tests/benchmarks/likeness.py``). A graph of 96 numbers a row takes a third
 of the memory and of the time. SFace uses all of its 128.
 """
 
