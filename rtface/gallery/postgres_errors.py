@@ -49,7 +49,8 @@ def _tells_secrets(error: psycopg.Error, url: ServerUrl) -> bool:
 def explanation(error: psycopg.Error, url: ServerUrl) -> GalleryError:
     """Our error for one of psycopg's."""
     code = error.sqlstate or _code_in(str(error))
-    words = url.hidden_in(str(error)).strip().replace("\n", " ")
+    # Not its details, which may hold a name.
+    words = url.hidden_in(error.diag.message_primary or str(error)).strip().replace("\n", " ")
     if code in _SENTENCES:
         return GalleryUnavailable(_SENTENCES[code].format(url=url, error=words))
     if code == "42804" or (code == "23502" and "vector" in words):
