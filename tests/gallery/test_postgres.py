@@ -12,7 +12,9 @@ import pytest
 
 from rtface.errors import ConfigError, GalleryBroken, GalleryLost, GalleryMismatch, GalleryUnavailable
 from rtface.gallery import postgres, postgres_schema, postgres_search, schema
+from rtface.gallery.compacting import compact
 from rtface.gallery.copy_ends import open_end
+from rtface.gallery.copying import copy_gallery
 from rtface.gallery.people import SHOWN
 from rtface.gallery.postgres import PostgresDatabase
 from rtface.gallery.postgres_search import ServerSearcher
@@ -293,6 +295,27 @@ def test_vectors_encrypted_with_a_key_are_searched_here_and_not_there(url: Serve
         assert gallery.check() == []
     with pytest.raises(GalleryMismatch, match="cannot search in vectors that are encrypted"):
         gallery_at(url, key=bytes(32), index="database")
+
+
+def test_gallery_with_rows_cannot_be_compacted_in_place_but_by_way_of_a_file(
+    server: servers.Server, url: ServerUrl, tmp_path: Path
+) -> None:
+    with gallery_at(url, size=512) as gallery:
+        enroll(gallery, "Ada", units(1, 3, 512))
+        with pytest.raises(GalleryMismatch, match="rtface gallery copy"):
+            compact(gallery)
+        assert gallery.check() == []
+        assert gallery.search(units(1, 1, 512), 1)[0][0].person == "Ada"
+    copy_gallery(url, tmp_path / "g.db")
+    with gallery_at(tmp_path / "g.db", size=512) as gallery:
+        compact(gallery)
+        found = gallery.search(units(1, 2, 512), 3)
+    back = server.url(server.new_database())
+    copy_gallery(tmp_path / "g.db", back)
+    with gallery_at(back, size=512) as gallery:
+        assert gallery.form.name != "float32"
+        assert gallery.search(units(1, 2, 512), 3) == found
+        assert gallery.check() == []
 
 
 def test_gallery_with_rows_cannot_be_encrypted_in_place(url: ServerUrl) -> None:
