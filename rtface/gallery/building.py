@@ -32,8 +32,8 @@ PILOT = 20_000
 LINKS = (16, 32, 48)
 """``M`` that are tried, from the smallest."""
 PILOT_EFFORT = 96
-"""``ef`` above which more links are the cheaper way: at 20,000 FaceNet rows M 16 needs 256 for recall@1 of 0.998,
-M 32 needs 96, in half the time, for 30 % more building (``tests/benchmarks/search.py --links 16 32``)."""
+"""``ef`` above which more links are the cheaper way: of 20,000 FaceNet rows M 16 finds 0.998 with ef 256, M 32 0.997
+with 64, in half the time, for 30 % more building (``tests/benchmarks/search.py --libraries hnswlib --links 16 32``)."""
 
 
 Pulse = Callable[[], None]

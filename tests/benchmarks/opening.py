@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from rtface.gallery.editing import NewRow  # noqa: E402
+from rtface.gallery.index import IndexKind  # noqa: E402
 from rtface.gallery.memory import GalleryMemory  # noqa: E402
 from rtface.gallery.store import PersonGallery, open_gallery  # noqa: E402
 from tests.benchmarks.people import embedded, fitted, real  # noqa: E402
@@ -51,16 +52,15 @@ def main() -> None:
         spare.replace(path)
     if not path.with_name(path.name + ".hnsw").exists():
         with opened(path, options.size, kind="hnsw") as gallery:
-            start = time.perf_counter()
+            began = time.perf_counter()
             gallery.search(people.queries(options.rows, 1), 1)
-            print(f"building took {time.perf_counter() - start:.0f} s", flush=True)
+            print(f"building took {time.perf_counter() - began:.0f} s", flush=True)
     subprocess.run([sys.executable, __file__, *sys.argv[1:], "--one"], check=True)
 
 
-def opened(path: Path, size: int, *, kind: str = "auto") -> PersonGallery:
+def opened(path: Path, size: int, *, kind: IndexKind = "auto") -> PersonGallery:
     """A gallery of a made-up model."""
-    index = "hnsw" if kind == "hnsw" else "auto"
-    return open_gallery(path, model="made up", fingerprint="made up", size=size, create=True, index=index)
+    return open_gallery(path, model="made up", fingerprint="made up", size=size, create=True, index=kind)
 
 
 def enrol(gallery: PersonGallery, first: int, rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> None:
