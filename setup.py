@@ -16,7 +16,13 @@ class BuildWithData(build_py):
         """Builds, then copies the files beside the code."""
         super().run()
         if not self.editable_mode:
-            for file in ("engines/models.toml", "engines/ranges.toml", "engines/impostors.toml", "config.toml"):
+            for file in (
+                "engines/models.toml",
+                "engines/facenet-head.npz",
+                "engines/ranges.toml",
+                "engines/impostors.toml",
+                "config.toml",
+            ):
                 shutil.copy(HERE / file, Path(self.build_lib) / "rtface")
 
 

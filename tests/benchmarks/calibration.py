@@ -36,6 +36,7 @@ from rtface.evaluation.detection import LabelledPicture, read_dlib, read_voc
 from rtface.geometry import iou
 from rtface.models import quantize as bytes_for_cpus
 from rtface.models import signed
+from rtface.models.head import Head
 from rtface.models.quantize import Range, quantize
 from rtface.models.spec import ModelSpec, Precision, Task
 from rtface.sources.images import read_picture
@@ -267,17 +268,12 @@ def embeddings(model: onnx.ModelProto, crops: Crops) -> NDArray[np.float32]:
     return np.asarray(session.run(None, {"faces": crops})[0], np.float32)
 
 
-def compare(model: onnx.ModelProto, seen: dict[str, Histogram], crops: Crops, centre: NDArray[np.float32]) -> None:
-    """Prints each method's cosine to the float network on these faces, as embeddings are compared: centred."""
-
-    def centred(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        moved = rows - centre
-        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
-
-    truth = centred(embeddings(model, crops))
+def compare(model: onnx.ModelProto, seen: dict[str, Histogram], crops: Crops, head: Head) -> None:
+    """Prints each method's cosine to the float network on these faces, as embeddings are compared: through the head."""
+    truth = head(embeddings(model, crops))
     for name, choose in METHODS.items():
         small = quantize(model, {tensor: choose(histogram) for tensor, histogram in seen.items()})
-        cosines = (truth * centred(embeddings(small, crops))).sum(axis=1)
+        cosines = (truth * head(embeddings(small, crops))).sum(axis=1)
         figures = {"faces": len(crops), "cosine": round(float(cosines.mean()), 5), "worst": round(cosines.min(), 5)}
         print(json.dumps({"method": name, **figures}, default=float), flush=True)
 
@@ -313,8 +309,8 @@ def main() -> None:
                 print_ranges(spec, seen)
                 return
             others = [path for name in ("bbt_faceapi", "dlib_johns") for path in sorted((data / name).glob("*/*.*"))]
-            assert spec.centre is not None
-            compare(onnx.load(graphs[spec.name]), seen, central_crops(system, others), spec.centre)
+            assert spec.head is not None
+            compare(onnx.load(graphs[spec.name]), seen, central_crops(system, others), spec.head)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,11 +89,26 @@ def test_launched_rows_are_the_embedded_ones(backend: Flat, count: int) -> None:
 
 
 def test_centre_is_taken_from_launched_rows() -> None:
-    assert SPEC.centre is not None
-    faces, backend = crops(3), Elsewhere()
-    away = backend.rows(faces)["embeddings"] - SPEC.centre
+    faces, backend, centre = crops(3), Elsewhere(), np.linspace(0, 0.1, SIZE, dtype=np.float32)
+    away = backend.rows(faces)["embeddings"] - centre
     expected = away / np.linalg.norm(away, axis=1, keepdims=True)
-    np.testing.assert_allclose(embedder(backend).launch(faces).collect(), expected, atol=1e-6)
+    part = ModelEmbedder(replace(SPEC, head=None, centre=centre), backend)
+    np.testing.assert_allclose(part.launch(faces).collect(), expected, atol=1e-6)
+
+
+def test_launched_rows_go_through_the_head() -> None:
+    assert SPEC.head is not None
+    faces, backend = crops(3), Elsewhere()
+    expected = SPEC.head(backend.rows(faces)["embeddings"])
+    np.testing.assert_array_equal(embedder(backend).launch(faces).collect(), expected)
+
+
+def test_the_shipped_head_takes_a_face_and_its_group_apart() -> None:
+    """Along its basis, of norm 1, and a quarter of the numbers."""
+    assert SPEC.head is not None
+    rows = SPEC.head(np.eye(SIZE, dtype=np.float32)[:40])
+    assert SPEC.head.basis.shape == (512, 128)
+    np.testing.assert_allclose(np.linalg.norm(rows @ SPEC.head.basis, axis=1), 1, rtol=1e-5)
 
 
 def test_backend_that_computes_at_once_is_done_when_launch_returns() -> None:

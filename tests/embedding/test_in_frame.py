@@ -33,7 +33,7 @@ PIXELS = 3 * 8 * 8
 def spec(centre: NDArray[np.float32] | None = None) -> ModelSpec:
     """Of an embedder whose rows are the pixels of its crops."""
     facenet = catalogue.load(Path("/dev/null"))["facenet"]
-    return replace(facenet, crop=CROP, embedding_size=PIXELS, centre=centre)
+    return replace(facenet, crop=CROP, embedding_size=PIXELS, centre=centre, head=None)
 
 
 class Recorder:
