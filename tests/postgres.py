@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -161,3 +162,12 @@ def _end(server: Server, folder: Path) -> None:
     if (server.data / "postmaster.pid").exists():
         server.stop(how="immediate")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def ask(server: Server, url: ServerUrl, sql: str) -> list[tuple[Any, ...]]:
+    """As the administrator, past all of our code."""
+    with server.superuser(url.secret.rpartition("/")[2]) as connection:
+        cursor = connection.execute(sql)
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []

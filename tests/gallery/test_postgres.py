@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from rtface.errors import ConfigError, GalleryBroken, GalleryLost, GalleryMismatch, GalleryUnavailable
-from rtface.gallery import postgres, postgres_schema, postgres_search, schema
+from rtface.gallery import postgres_schema, postgres_search, schema
 from rtface.gallery.compacting import compact
 from rtface.gallery.copy_ends import open_end
 from rtface.gallery.copying import copy_gallery
@@ -36,15 +35,6 @@ def server() -> servers.Server:
 @pytest.fixture
 def url(server: servers.Server) -> ServerUrl:
     return server.url(server.new_database())
-
-
-def ask(server: servers.Server, url: ServerUrl, sql: str) -> list[tuple[Any, ...]]:
-    """As the administrator, past all of our code."""
-    with server.superuser(url.secret.rpartition("/")[2]) as connection:
-        cursor = connection.execute(sql)
-        while cursor.nextset():
-            pass
-        return cursor.fetchall() if cursor.description else []
 
 
 def test_tables_are_those_of_a_file(url: ServerUrl, tmp_path: Path) -> None:
@@ -76,12 +66,12 @@ def test_programs_that_start_at_once_make_the_tables_once(server: servers.Server
         program.running(program.make, url, barrier) as (_, fourth),
     ):
         assert [pipe.recv() for pipe in (first, second, third, fourth)] == [0, 0, 0, 0]
-    assert ask(server, url, "SELECT version FROM rtface.versions") == [(1,)]
+    assert servers.ask(server, url, "SELECT version FROM rtface.versions") == [(1,)]
 
 
 def test_tables_of_a_newer_rtface_are_left_alone(server: servers.Server, url: ServerUrl) -> None:
     gallery_at(url).close()
-    ask(server, url, "INSERT INTO rtface.versions (version) VALUES (99)")
+    servers.ask(server, url, "INSERT INTO rtface.versions (version) VALUES (99)")
     with pytest.raises(GalleryBroken, match=r"newer rtface \(version 99.*pip install --upgrade"):
         gallery_at(url)
 
@@ -96,17 +86,17 @@ def test_older_tables_are_brought_up_to_date(
     monkeypatch.setattr(postgres_schema, "VERSION", 2)
     with gallery_at(url) as gallery:
         assert gallery.counts() == {"Ada": 2}
-    assert ask(server, url, "SELECT shoe_size FROM rtface.people") == [(None,)]
+    assert servers.ask(server, url, "SELECT shoe_size FROM rtface.people") == [(None,)]
 
 
 def test_server_without_pgvector_is_told_what_to_do(server: servers.Server) -> None:
     bare = server.url(server.new_database(template="template0"))
     with pytest.raises(GalleryUnavailable, match="CREATE EXTENSION vector"):
         gallery_at(bare)
-    ask(server, bare, "CREATE SCHEMA extras; CREATE EXTENSION vector SCHEMA extras")
+    servers.ask(server, bare, "CREATE SCHEMA extras; CREATE EXTENSION vector SCHEMA extras")
     with pytest.raises(GalleryUnavailable, match="GRANT USAGE"):
         gallery_at(bare)
-    ask(server, bare, "GRANT USAGE ON SCHEMA extras TO PUBLIC")
+    servers.ask(server, bare, "GRANT USAGE ON SCHEMA extras TO PUBLIC")
     with gallery_at(bare, index="database") as gallery:
         enroll(gallery, "Ada", units(1, 2))
         assert gallery.search(units(1, 1), 1)[0][0].person == "Ada"
@@ -175,7 +165,7 @@ def test_error_inside_a_transaction_undoes_it(url: ServerUrl) -> None:
 def test_user_who_may_only_read_finds_and_cannot_change(server: servers.Server, url: ServerUrl) -> None:
     with gallery_at(url) as gallery:
         enroll(gallery, "Ada", units(1, 3))
-    ask(
+    servers.ask(
         server,
         url,
         "CREATE ROLE guest LOGIN PASSWORD 'guest word'; GRANT USAGE ON SCHEMA rtface TO guest;"
@@ -190,7 +180,7 @@ def test_user_who_may_only_read_finds_and_cannot_change(server: servers.Server, 
                 with pytest.raises(GalleryUnavailable, match="can only be read here"):
                     gallery.remove("Ada")
     finally:
-        ask(server, url, "DROP OWNED BY guest; DROP ROLE guest")
+        servers.ask(server, url, "DROP OWNED BY guest; DROP ROLE guest")
 
 
 def test_column_and_index_have_the_model_s_size(server: servers.Server, url: ServerUrl) -> None:
@@ -198,12 +188,12 @@ def test_column_and_index_have_the_model_s_size(server: servers.Server, url: Ser
         enroll(gallery, "Ada", units(1, 1))
         gallery.remove("Ada")
     columns = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'rtface.embeddings'::regclass"
-    assert ask(server, url, f"{columns} AND attname = 'vector'") == [(f"vector({SIZE})",)]
+    assert servers.ask(server, url, f"{columns} AND attname = 'vector'") == [(f"vector({SIZE})",)]
     with gallery_at(url, model="sface", fingerprint="77", size=2 * SIZE, index="database") as gallery:
         enroll(gallery, "Bob", units(1, 3, 2 * SIZE))
         assert gallery.search(units(1, 1, 2 * SIZE), 1)[0][0].distance < 1e-6
-    assert ask(server, url, f"{columns} AND attname = 'vector'") == [(f"vector({2 * SIZE})",)]
-    definition = ask(server, url, "SELECT pg_get_indexdef('rtface.embeddings_near'::regclass)")[0][0]
+    assert servers.ask(server, url, f"{columns} AND attname = 'vector'") == [(f"vector({2 * SIZE})",)]
+    definition = servers.ask(server, url, "SELECT pg_get_indexdef('rtface.embeddings_near'::regclass)")[0][0]
     assert f"halfvec({2 * SIZE})" in definition
     with pytest.raises(GalleryMismatch, match="made with the model sface"):
         gallery_at(url)
@@ -337,66 +327,3 @@ def test_forgetful_server_is_told(url: ServerUrl, caplog: pytest.LogCaptureFixtu
         gallery_at(url).close()
     assert "fsync = off: what it acknowledges does not outlive a power cut" in caplog.text
     assert servers.PASSWORD not in caplog.text
-
-
-@pytest.fixture
-def rewritten_up_to(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(postgres, "REWRITTEN_UP_TO", request.param)
-    return request.param  # type: ignore[no-any-return]
-
-
-def bytes_of_tables(server: servers.Server, url: ServerUrl) -> bytes:
-    """Every file of this database as it is on disk: tables, indexes, statistics; not the log of the whole server."""
-    (folder,) = ask(server, url, "SELECT 'base/' || oid FROM pg_database WHERE datname = current_database()")[0]
-    with server.superuser() as connection:
-        connection.execute("CHECKPOINT")
-    return b"".join(file.read_bytes() for file in sorted((server.data / folder).iterdir()) if file.is_file())
-
-
-def pieces(row: Any, kind: str) -> list[bytes]:
-    """Four numbers at a time, as float32 or as half precision, as they lie on disk."""
-    data = row.astype(kind).tobytes()
-    return [data[start : start + 16] for start in range(0, len(data), 16)]
-
-
-def test_erased_person_is_in_no_table_and_no_index(server: servers.Server, url: ServerUrl) -> None:
-    ada, bob = units(1, 30), units(2, 30)
-    with gallery_at(url) as gallery:
-        enroll(gallery, "Bob", bob)
-        enroll(gallery, "Ada Secretname", ada)
-        gallery.note("Ada Secretname", "secretnote")
-        gallery.tag("Ada Secretname", ["secrettag"])
-        ask(server, url, "ANALYZE")
-        before = bytes_of_tables(server, url)
-        gallery.remove("Ada Secretname")
-        after = bytes_of_tables(server, url)
-    for word in (b"Secretname", b"secretnote", b"secrettag", *pieces(ada[3], "<f4"), *pieces(ada[3], "<f2")):
-        assert word in before
-        assert word not in after
-    assert all(piece in after for piece in pieces(bob[3], "<f4"))
-
-
-@pytest.mark.parametrize("rewritten_up_to", [10], indirect=True)
-def test_person_erased_from_a_large_gallery_leaves_the_index_and_cannot_be_read(
-    server: servers.Server, url: ServerUrl, rewritten_up_to: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    ada, bob = units(1, 30), units(2, 30)
-    with gallery_at(url) as gallery, caplog.at_level(logging.WARNING):
-        enroll(gallery, "Ada", ada)
-        enroll(gallery, "Bob", bob)
-        gallery.remove("Ada")
-        assert gallery.database.rows("SELECT erasing FROM meta") == [(0,)]
-    after = bytes_of_tables(server, url)
-    assert not any(piece in after for piece in pieces(ada[3], "<f2")), "half precision: the index's"
-    assert "VACUUM FULL in a quiet hour" in caplog.text
-    assert "Ada" not in caplog.text
-
-
-def test_statistics_hold_nothing_of_anybody(server: servers.Server, url: ServerUrl) -> None:
-    with gallery_at(url) as gallery:
-        enroll(gallery, "Ada Secretname", units(1, 30))
-        enroll(gallery, "Bob Secretname", units(2, 30))
-    ask(server, url, "ANALYZE")
-    found = ask(server, url, "SELECT tablename, attname FROM pg_stats WHERE schemaname = 'rtface' ORDER BY 1, 2")
-    personal = {"name", "note", "consent_for", "sha256", "file", "box", "vector", "tag", "jpeg"}
-    assert found and not personal & {column for _, column in found}
