@@ -118,12 +118,12 @@ class System:
             self.config.gallery,
             model=spec.name,
             fingerprint=spec.fingerprint,
-            size=spec.embedding_size,
+            size=spec.size,
             create=create,
             index=self.config.index,
             recall=self.config.recall,
             key=read_key(self.config.gallery_key),
-            basis=None if spec.head is None else spec.head.basis,
+            basis=spec.basis,
         )
 
     @cached_property

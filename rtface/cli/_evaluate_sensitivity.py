@@ -95,13 +95,13 @@ def _projection(run: Opened, others: Sequence[Path]) -> Project | None:
 
     spec = run.system.embedder_spec
     learned = None
-    if spec.head is None:
-        found = run.reader.embed(others[: LEARNED_FROM * spec.embedding_size], run.report).values()
+    if spec.basis is None:
+        found = run.reader.embed(others[: LEARNED_FROM * spec.size], run.report).values()
         known = [vector for vector in found if vector is not None]
-        if len(known) < spec.embedding_size:
+        if len(known) < spec.size:
             say(
                 f"Fewer dimensions are left out: {spec.name} has no basis for them, and of people who are not measured "
-                f"there are {len(known)} pictures; {spec.embedding_size} would do."
+                f"there are {len(known)} pictures; {spec.size} would do."
             )
             return None
         learned = np.stack(known)

@@ -39,6 +39,7 @@ def picture_record(picture: Picture) -> dict[str, object]:
         "origin": how.origin or None,
         "detector": how.detector or None,
         "embedder": how.embedder or None,
+        "mapped_from": how.mapped_from,
         "box": how.box,
         "revision": picture.revision,
     }

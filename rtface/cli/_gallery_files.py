@@ -61,7 +61,7 @@ def import_(file: Path, same_name: SameName, as_json: bool, config: Path | None,
     with open_system(config, settings) as system:
         spec = system.embedder_spec
         with (
-            read_export(file, GalleryModel(spec.name, spec.fingerprint, spec.embedding_size)) as export,
+            read_export(file, GalleryModel(spec.name, spec.fingerprint, spec.size)) as export,
             system.open_gallery(create=True) as gallery,
         ):
             done = receive(gallery, export, same_name=same_name, today=date.today())

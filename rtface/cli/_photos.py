@@ -38,7 +38,7 @@ def library_faces(
     spec = system.embedder_spec
     model = f"{spec.name}:{spec.fingerprint}"
     file = index or default_file(folder, model)
-    with PhotoLibrary(file, model=model, size=spec.embedding_size) as library:
+    with PhotoLibrary(file, model=model, size=spec.size) as library:
         done = look_through(folder, library, system.faces, report, again=again)
         return library.faces(), done, library.faults(), file
 

@@ -1,4 +1,4 @@
-"""A network from models.toml as an ``Embedder``: its own crop, its graph on any backend, its centring or head."""
+"""A network from models.toml as an ``Embedder``: its crop, its graph on any backend, centring or head, last layer."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ class ModelEmbedder:
         self.name = spec.name
         self.fingerprint = spec.fingerprint
         self.backend = backend.name if precision == "fp32" else f"{backend.name} {precision}"
-        self.size = spec.embedding_size
+        self.size = spec.size
         self.crop_size = spec.crop.size
         self.by_landmarks = spec.crop.kind == "warp"
         self.asynchronous = isinstance(backend, AsyncBackend)
         self._crop_spec = spec.crop
         self._centre = spec.centre
         self._head = spec.head
+        self._layer = spec.layer
+        self._given = spec.embedding_size
         self._engine = backend
 
     def crop(self, image: Image, detection: Detection) -> Image:
@@ -91,13 +93,15 @@ class ModelEmbedder:
 
     def _run(self, feeds: Sequence[Feed]) -> NDArray[np.float32]:
         parts = [self._engine.run(feed)["embeddings"] for feed in feeds]
-        return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, self._given), np.float32)
 
     def _finished(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the network gave, centred or through the head."""
+        """What the network gave, centred or through the head, and through the last layer."""
         if self._head is not None:
-            return self._head(rows)
-        return rows if self._centre is None else unit_rows(rows - self._centre)
+            rows = self._head(rows)
+        elif self._centre is not None:
+            rows = unit_rows(rows - self._centre)
+        return rows if self._layer is None else self._layer(rows)
 
     def close(self) -> None:
         """Frees the engine."""

@@ -22,13 +22,13 @@ def projection(spec: ModelSpec, size: int, rows: NDArray[np.float32] | None = No
     Raises:
         ValueError: no such size, or the model has no basis and there are no rows.
     """
-    whole = spec.embedding_size
+    whole = spec.size
     if not 1 <= size <= whole:
         raise ValueError(f"{spec.name} has {whole} numbers, so that it cannot be projected to {size}.")
     if size == whole:
         return np.eye(whole, dtype=np.float32)
-    if spec.head is not None:
-        main = spec.head.basis.astype(np.float64)
+    if spec.basis is not None:
+        main = spec.basis.astype(np.float64)
     elif rows is not None and len(rows) >= whole:
         main = np.linalg.eigh(np.cov(rows.T.astype(np.float64)))[1][:, ::-1]
     else:

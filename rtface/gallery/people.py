@@ -12,6 +12,8 @@ from typing import Literal
 from rtface.gallery.database import Database, broken
 
 Origin = Literal["picture", "camera", "import", ""]
+MAPPED = "mapped from "
+"""The beginning of ``Provenance.embedder`` of a row that a migration has moved to the gallery's model."""
 BATCH = 4096
 """Rows read at once: 8 MB of vectors of 512 numbers."""
 
@@ -64,7 +66,8 @@ class Provenance:
     Attributes:
         origin: from a picture, a camera or video, another gallery's file; "" where it was not recorded.
         detector: that found the face.
-        embedder: engine and precision that embedded it, e.g. ``onnxruntime int8``.
+        embedder: engine and precision that embedded it, e.g. ``onnxruntime int8``; before that ``mapped from`` and a
+            model where it is no longer as that model gave it.
         box: of the face in the picture: left, top, right, bottom in px.
     """
 
@@ -72,6 +75,11 @@ class Provenance:
     detector: str = ""
     embedder: str = ""
     box: tuple[float, float, float, float] | None = None
+
+    @property
+    def mapped_from(self) -> str | None:
+        """The model whose vector this was before the gallery was migrated; None: the gallery's own."""
+        return self.embedder.removeprefix(MAPPED).partition(",")[0] if self.embedder.startswith(MAPPED) else None
 
 
 UNRECORDED = Provenance()

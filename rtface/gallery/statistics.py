@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from rtface.gallery.gallery import PersonGallery
-from rtface.gallery.people import people_in
+from rtface.gallery.people import MAPPED, people_in
 from rtface.gallery.vectors import Rows
 
 LOOKED_AT = 2000
@@ -34,6 +34,7 @@ class Statistics:
 
     Attributes:
         people, pictures, counter_examples, kept_faces: how many.
+        mapped: rows whose vector was another model's before the gallery was migrated.
         revision: it grows with every change.
         model, fingerprint, size: whose embeddings, of how many numbers.
         form, vector_bytes: how an embedding lies in the database.
@@ -48,6 +49,7 @@ class Statistics:
     pictures: int
     counter_examples: int
     kept_faces: int
+    mapped: int
     revision: int
     model: str
     fingerprint: str
@@ -72,6 +74,9 @@ def statistics(gallery: PersonGallery, today: date, *, pairs: int = 10) -> Stati
     """
     people = people_in(gallery.database)
     ((kept,),) = gallery.database.rows("SELECT count(*) FROM crops", types=(int,))
+    ((mapped,),) = gallery.database.rows(
+        "SELECT count(*) FROM pictures WHERE substr(embedder, 1, ?) = ?", len(MAPPED), MAPPED, types=(int,)
+    )
     ends = [(person.name, person.consent.until) for person in people if person.consent]
     soon = [(name, end) for name, end in ends if end is not None and end <= today + ENDING_SOON]
     found, looked_at = look_alikes(gallery, pairs)
@@ -80,6 +85,7 @@ def statistics(gallery: PersonGallery, today: date, *, pairs: int = 10) -> Stati
         pictures=sum(person.pictures for person in people),
         counter_examples=sum(person.counter_examples for person in people),
         kept_faces=kept,
+        mapped=mapped,
         revision=gallery.revision,
         model=gallery.model.name,
         fingerprint=gallery.model.fingerprint,

@@ -13,12 +13,14 @@ import difflib
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtface.errors import ModelBroken, UnknownModel
+from rtface.models.harmonic import Layer, read_harmonic
 from rtface.models.head import Head, read_head
 from rtface.models.spec import (
     BUILDERS,
@@ -39,6 +41,8 @@ __all__ = ["CropKind", "CropSpec", "InputSpec", "ModelSpec", "Task", "WeightFile
 FILE = "models.toml"
 RANGES_FILE = "ranges.toml"
 """The tables ``ranges`` of the shipped models, for their length."""
+LIKE = "like"
+"""The field of a model that is another one and a last layer."""
 
 
 def shipped_file(name: str = FILE) -> Path:
@@ -62,7 +66,10 @@ def load(engines_dir: Path) -> dict[str, ModelSpec]:
     entries = _entries(shipped_file(RANGES_FILE), _entries(shipped, {}))
     if own.is_file() and own.resolve() != shipped.resolve():
         entries = _entries(own, entries)
-    return {name: _model(Table(name, *entry)) for name, entry in entries.items()}
+    networks = {name: _model(Table(name, *entry)) for name, entry in entries.items() if LIKE not in entry[0]}
+    return networks | {
+        name: _harmonic(Table(name, *entry), networks) for name, entry in entries.items() if LIKE in entry[0]
+    }
 
 
 def find(models: Mapping[str, ModelSpec], name: str, *, kind: str = "model") -> ModelSpec:
@@ -119,6 +126,42 @@ def _model(table: Table) -> ModelSpec:
     )
     table.finish()
     return spec
+
+
+def _harmonic(table: Table, networks: Mapping[str, ModelSpec]) -> ModelSpec:
+    """A model of the table behind a last layer: what was measured of it alone does not hold for both."""
+    like = table.text(LIKE)
+    if like not in networks:
+        raise table.wrong(LIKE, like, f"a model without a last layer, one of {', '.join(sorted(networks))}")
+    network = networks[like]
+    spec = replace(
+        network,
+        name=table.name,
+        title=table.text("title"),
+        layer=_layer(table, network),
+        limits=_limits(table),
+        same_person=_same_person(table.table("same_person")) if table.has("same_person") else None,
+        measured={},
+    )
+    table.finish()
+    return spec
+
+
+def _layer(table: Table, network: ModelSpec) -> Layer:
+    """From a file that ``rtface train harmonic`` has written for this very network."""
+    file = table.folder / Path(table.text("harmonic")).expanduser()
+    try:
+        harmonic = read_harmonic(file)
+    except (OSError, ValueError) as error:
+        raise ModelBroken(
+            f"{table.place}: {file} cannot be read: {error}. Put it back, or take the table [{table.name}] out."
+        ) from error
+    if (harmonic.new.fingerprint, harmonic.new.size) != (network.fingerprint, network.embedding_size):
+        raise ModelBroken(
+            f"{table.place}: {file} was learned for other weights of {network.name} ({harmonic.new.fingerprint}, now "
+            f"{network.fingerprint}). Learn it again with rtface train harmonic, or take the table out."
+        )
+    return harmonic.new_layer
 
 
 def _same_person(table: Table) -> ProbabilityCurve:

@@ -11,7 +11,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.models.head import Head
+from rtface.models.harmonic import Layer
+from rtface.models.head import Head, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +154,14 @@ class ModelSpec:
         licence: of the weights.
         builder: the module of ``rtface.models`` that makes its graphs.
         weights: the files it is made from.
-        embedding_size: numbers a face; 0 for a detector.
+        embedding_size: numbers a face that the network gives; 0 for a detector.
         crop: embedders only.
         input: for the builder ``onnx_embedder``.
         limits: {false accept rate: distance}, measured; may be empty.
         same_person: from the distance of two faces to the probability that they are one person's, or None.
         centre: (embedding_size,) float32 to subtract from an embedding before renormalising it, or None.
         head: what embeddings go through instead, or None.
+        layer: what they go through after that, into the space of another model, or None.
         ranges: {tensor: (lowest, highest)} of the activations, measured, of all graphs of the model; may be empty.
         precisions: what it can be had in. Embeddings of all of them may be compared: the fingerprint is the same.
         measured: {precision: figures for people}, as they stand in the file.
@@ -178,9 +180,20 @@ class ModelSpec:
     same_person: ProbabilityCurve | None = None
     centre: NDArray[np.float32] | None = None
     head: Head | None = None
+    layer: Layer | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16)
     measured: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Numbers in an embedding."""
+        return self.embedding_size if self.layer is None else self.layer.size
+
+    @property
+    def basis(self) -> Rows | None:
+        """(size, d) orthonormal columns that hold all embeddings, where they are fewer than those."""
+        return None if self.head is None or self.layer is not None else self.head.basis
 
     @property
     def fingerprint(self) -> str:
@@ -193,4 +206,6 @@ class ModelSpec:
             facts.append(hashlib.sha256(self.centre.astype("<f4").tobytes()).hexdigest())
         if self.head is not None:
             facts.append(self.head.digest)
+        if self.layer is not None:
+            facts.append(self.layer.digest)
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
