@@ -186,16 +186,8 @@ class PersonGallery:
             self.model.adopt(self.database)
             self.model.refuse_others(self.database)
             self.follow_form()
-            row = NewRow(
-                sha256,
-                encoded_row(self.form, embedding, self.model.size),
-                file,
-                quality,
-                self._clock(),
-                against,
-                provenance,
-                crop,
-            )
+            vector = encoded_row(self.form, embedding, self.model.size)
+            row = NewRow(sha256, vector, file, quality, self._clock(), against, provenance, crop)
             edit = Edit(self.database)
             edit.insert(edit.known(name) if against else edit.person(name, self._clock()), row)
         self.searcher.follow()
@@ -270,11 +262,8 @@ class PersonGallery:
             edit.consent(edit.known(normalised(name)), Consent(self._clock(), free_text(purpose), until))
 
     def expire(self) -> list[str]:
-        """Erases everybody whose consent has ended; gives their names and those of whom opening has erased.
-
-        Raises:
-            GalleryUnavailable: read-only or locked; or they are removed and the message says what is still to do.
-        """
+        """Erases everybody whose consent has ended; gives their names and those of whom opening has erased. Raises
+        GalleryUnavailable as ``remove`` does."""
         self._expired += expire(self.database, self._today(), self.searcher.forget_saved)
         self.searcher.follow()
         return self._expired
