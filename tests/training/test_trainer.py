@@ -256,7 +256,9 @@ def test_a_loss_that_is_no_number_is_told_at_once(loss: float) -> None:
 
 def test_a_training_that_collapses_ends(faces: CropReader) -> None:
     """All weights 0 but the last bias: every face is the same point, and no triplet gives a gradient."""
-    trainer = trainer_of(replace(SETTINGS, steps=200, optimizer=Optimizer.SGD, norm=Norm.NONE), faces)
+    shape = BatchShape(size=4, faces=2, negatives=0)
+    settings = replace(SETTINGS, steps=200, check_every=500, batch=shape, optimizer=Optimizer.SGD, norm=Norm.NONE)
+    trainer = trainer_of(settings, faces)
     with torch.no_grad():
         for part in trainer.network.parameters():
             part.zero_()
