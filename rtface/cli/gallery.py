@@ -17,6 +17,7 @@ from rtface.cli import (
     _gallery_erasure,
     _gallery_files,
     _gallery_keys,
+    _gallery_migrate,
     _gallery_records,
 )
 from rtface.cli._gallery import known_as, opened_gallery, person_record, picture_record, printed
@@ -47,6 +48,7 @@ for also in (
     _gallery_calibrate.calibrate,
     _gallery_compact.compact,
     _gallery_copy.copy,
+    _gallery_migrate.migrate,
     _gallery_keys.encrypt,
     _gallery_keys.decrypt,
     _gallery_keys.rotate_key,
@@ -215,6 +217,7 @@ def _table(found: Statistics) -> list[tuple[str, str]]:
         ("pictures", f"{found.pictures:,}"),
         ("counter-examples", f"{found.counter_examples:,}"),
         ("faces kept", f"{found.kept_faces:,}"),
+        ("mapped", f"{found.mapped:,} rows from another model"),
         ("revision", f"{found.revision:,}"),
         ("model", f"{found.model} {found.fingerprint}"),
         ("embedding", f"{found.size} numbers, {found.form}, {found.vector_bytes:,} bytes"),

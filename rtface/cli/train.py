@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rtface.cli import _train_harmonic
 from rtface.cli._shared import (
     PATH,
     early_settings_options,
@@ -192,6 +193,9 @@ def export(
         say(f"Added to {exporting.add(made.entry, engines_dir, name)}: --set embedder={name} uses it.")
     else:
         say(f"Put this into {engines_dir / 'models.toml'} (or give --add), then --set embedder={name} uses it.")
+
+
+command.add_command(_train_harmonic.harmonic)
 
 
 def require_torch() -> None:

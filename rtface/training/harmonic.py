@@ -12,7 +12,7 @@ the old network stays as it is, here its embeddings are mapped, which costs one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,11 @@ class Twice:
     old: Rows
     new: Rows
     owners: NDArray[np.int64]
+
+    @staticmethod
+    def from_rows(old: Sequence[Rows], new: Sequence[Rows], owners: NDArray[np.int64]) -> Twice:
+        """From (D,) and (E,) unit vectors, one of each a picture."""
+        return Twice(np.array(old, np.float32), np.array(new, np.float32), owners)
 
     def of(self, chosen: NDArray[np.bool_]) -> Twice:
         """Some of them."""
