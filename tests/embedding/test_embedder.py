@@ -103,7 +103,7 @@ def test_launched_rows_go_through_the_head() -> None:
     np.testing.assert_array_equal(embedder(backend).launch(faces).collect(), expected)
 
 
-def test_the_shipped_head_takes_a_face_and_its_group_apart() -> None:
+def test_the_shipped_head_keeps_128_of_512_numbers() -> None:
     """Along its basis, of norm 1, and a quarter of the numbers."""
     assert SPEC.head is not None
     rows = SPEC.head(np.eye(SIZE, dtype=np.float32)[:40])
