@@ -16,6 +16,7 @@ from torch import nn
 from rtface.errors import CheckpointBroken, TrainingCollapsed, TrainingError
 from rtface.training import checkpoint as checkpoints
 from rtface.training.augmentation import Augmentation
+from rtface.training.batches import BatchShape
 from rtface.training.collapse import CollapseWatch, spread
 from rtface.training.distributed import World
 from rtface.training.gradients import Gradients
