@@ -15,7 +15,6 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	-$(BIN)/python -m pip install --quiet --no-deps --target .venv/bindings/10 tensorrt-cu12-bindings==10.0.1
 	-$(BIN)/python -m pip install --quiet --no-deps --target .venv/bindings/11 tensorrt-cu13-bindings==11.4.0.106
-	-$(BIN)/python -m pip install --quiet torch==2.13.0
 	touch $@
 
 run: .venv/installed

@@ -81,18 +81,16 @@ def test_a_backend_named_is_taken_whatever_is_installed(tmp_path: Path, monkeypa
         ("onnxruntime", "int8-signed", Precision.INT8_SIGNED, Precision.FP32),
         ("tensorrt", "auto", Precision.FP16, Precision.FP16),
         ("tensorrt", "fp32", Precision.FP32, Precision.FP32),
-        ("tensorrt", "int8", Precision.INT8_SIGNED, None),
+        ("tensorrt", "int8", Precision.INT8_SIGNED, Precision.FP16),
+        ("tensorrt", "int8-signed", Precision.INT8_SIGNED, Precision.INT8_SIGNED),
     ],
 )
 def test_precision_suits_the_engine(
-    tmp_path: Path, backend: str, wanted: str, embedder: Precision, detector: Precision | None
+    tmp_path: Path, backend: str, wanted: str, embedder: Precision, detector: Precision
 ) -> None:
     here = engines(tmp_path, backend=backend, precision=wanted)
     assert here.precision_of(here.embedder_spec) is embedder
-    able = detector or (
-        Precision.INT8_SIGNED if Precision.INT8_SIGNED in here.detector_spec.precisions else Precision.FP16
-    )
-    assert here.precision_of(here.detector_spec) is able
+    assert here.precision_of(here.detector_spec) is detector
 
 
 def test_on_the_cpu_it_is_what_serves_best_there(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_killed_enrolment_loses_nothing_it_reported(tmp_path: Path) -> None:
 
 def test_killed_removal_leaves_the_person_whole_or_no_trace(tmp_path: Path) -> None:
     path, rng = tmp_path / "g.db", np.random.default_rng(1)
-    gone = 0
+    asked_in_all = gone = 0
     for kill in range(KILLS // 3):
         said: list[str] = []
         with program.running(program.live_forever, path, kill) as (process, pipe):
@@ -56,13 +56,15 @@ def test_killed_removal_leaves_the_person_whole_or_no_trace(tmp_path: Path) -> N
         added = {line[1:] for line in said if line[0] == "+"}
         assert not removed & here
         assert added - asked <= here
+        asked_in_all += len(asked)
         for name in asked - here:
             assert traces(path, units(int(name.split("-")[1]), 1)[0]) == 0
             gone += 1
         with gallery_at(path) as gallery:
             for name in here:
                 gallery.remove(name)
-    assert gone >= KILLS // 3
+    # Of the removals asked for at most the last before each kill is not done.
+    assert gone >= asked_in_all - KILLS // 3 > 0
 
 
 def test_two_programs_enrol_the_same_person_at_once(tmp_path: Path) -> None:
