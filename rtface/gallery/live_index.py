@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_RECALL = 0.999
 """recall@1 of a graph."""
-ROWS_AT_ONCE = {"exact": 4096, "hnsw": 16}
+ROWS_AT_ONCE = {"exact": 1024, "hnsw": 16}
 """New rows one look of a running program takes into its index: some 20 ms, so that no picture waits for an import of
 thousands."""
 REMOVED_SHARE = 0.2
@@ -142,7 +142,7 @@ class LiveIndex:
 
     def _bring(self, index: Index, before: Labels, after: Labels) -> bool:
         """From these labels to those; False where a row does not fit, and the index is of no more use."""
-        gone, come = np.setdiff1d(before, after), np.setdiff1d(after, before)
+        gone, come = _missing(before, after), _missing(after, before)
         if len(gone):
             index.remove(gone)
             self._unsaved = True
@@ -211,7 +211,7 @@ class LiveIndex:
             self._give_up(saved.tuning.recall if saved else 0.0)
             return
         graph, labels = saved.graph, saved.graph.labels()
-        gone, come = np.setdiff1d(labels, roster.labels), np.setdiff1d(roster.labels, labels)
+        gone, come = _missing(labels, roster.labels), _missing(roster.labels, labels)
         now = come[: ROWS_AT_ONCE["hnsw"]]
         rows = self.current.vectors(now)
         if not graph.fits(rows):
@@ -266,3 +266,8 @@ class LiveIndex:
 
     def _digest(self, roster: Roster) -> Digest:
         return lambda count: f"{self._form.name} {roster.digest(count)}"
+
+
+def _missing(labels: Labels, elsewhere: Labels) -> Labels:
+    """Those that are not elsewhere; each stands once, which spares sorting a million of them between two pictures."""
+    return labels[~np.isin(labels, elsewhere, assume_unique=True)]
