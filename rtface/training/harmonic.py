@@ -3,7 +3,7 @@
 The start is canonical correlation analysis, regularised, over pictures that both networks have embedded: the
 directions in which they agree, each weighted by how much. From there both maps go on with the triplet loss over batches
 that mix both networks' embeddings of the same people, semi-hard negatives among all of them. People of whom nothing is
-learned decide how long, and whether the start was not better already; others yet again are measured.
+learned decide which start, how long, and whether the start was not better already; others yet again are measured.
 
 Source: Schroff, Kalenichenko, Philbin, *FaceNet*, CVPR 2015, section 5.6 and appendix (the harmonic triplet loss; there
 the old network stays as it is, here its embeddings are mapped, which costs one matrix product a row, once); Hotelling
@@ -30,9 +30,8 @@ Report = Callable[[str, int, int], None]
 
 LARGEST = 128
 """Numbers in the common space, where both networks give as many. Source: FaceNet paper, section 5.4."""
-FLOOR = 0.03
-"""Added to the variance of every direction before whitening, as a part of the largest: of 0.001 to 0.03 the last was
-best on LFW, FaceNet against SFace (VAL of the maps against each other)."""
+FLOORS = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""Tried as what is added to the variance of every direction before whitening, as a part of the largest."""
 RATE = 2e-3
 PEOPLE, FACES, ALONE = 60, 5, 100
 """A batch: people of several pictures, pictures of each at most, and people of one. Each picture is in it twice."""
@@ -105,7 +104,7 @@ def learn(pictures: Twice, *, share: float, seed: int, steps: int = STEPS, repor
     """
     judged, rest = held_out(pictures, share, seed)
     watched, taught = held_out(rest, STOPPING, seed + 1)
-    start = correlated(taught)
+    start = best_start(taught, watched)
     (old, new), kept = refined(start, taught, watched, steps=steps, seed=seed, report=report)
     costs, limits = measured(old, new, judged)
     return Learned(old, new, costs, limits, kept)
@@ -131,11 +130,21 @@ def held_out(pictures: Twice, share: float, seed: int) -> tuple[Twice, Twice]:
     return pictures.of(inside), pictures.of(~inside)
 
 
-def correlated(pictures: Twice) -> tuple[Layer, Layer]:
-    """Maps of the old and the new network by canonical correlation, with as many numbers as both can give."""
+def best_start(taught: Twice, watched: Twice) -> tuple[Layer, Layer]:
+    """The maps by correlation, with the floor that serves other people best."""
+    return max((correlated(taught, floor) for floor in FLOORS), key=lambda layers: _score(layers, watched))
+
+
+def correlated(pictures: Twice, floor: float) -> tuple[Layer, Layer]:
+    """Maps of the old and the new network by canonical correlation, with as many numbers as both can give.
+
+    Args:
+        pictures: to learn from.
+        floor: see ``FLOORS``; the larger, the more a direction's variance counts besides its agreement.
+    """
     centres = [rows.mean(axis=0, dtype=np.float64) for rows in (pictures.old, pictures.new)]
     one, other = (rows - centre for rows, centre in zip((pictures.old, pictures.new), centres, strict=True))
-    whiten, whiten_other = _whitening(one), _whitening(other)
+    whiten, whiten_other = _whitening(one, floor), _whitening(other, floor)
     left, agreement, right = np.linalg.svd((one @ whiten).T @ (other @ whiten_other) / len(one), full_matrices=False)
     size = min(LARGEST, len(agreement))
     weight = np.sqrt(agreement[:size])
@@ -147,11 +156,11 @@ def correlated(pictures: Twice) -> tuple[Layer, Layer]:
     return old, new
 
 
-def _whitening(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whitening(rows: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     """(D, r) of centred (N, D): the r directions in which they vary, by the root of their variance and the floor."""
     variances, directions = np.linalg.eigh(rows.T @ rows / len(rows))
     used = variances > 1e-6 * variances[-1]
-    return np.asarray(directions[:, used] / np.sqrt(variances[used] + FLOOR * variances[-1]))
+    return np.asarray(directions[:, used] / np.sqrt(variances[used] + floor * variances[-1]))
 
 
 def refined(

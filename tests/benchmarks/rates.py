@@ -42,15 +42,19 @@ class Judge:
         self._same = self._whose[self._first] == self._whose[self._second]
         self._rates = rates
 
-    def measure(self, rows: Rows) -> Measured:
-        """VAL of (N, D) unit rows."""
-        distances = (2 - 2 * rows @ rows.T)[self._first, self._second]
-        same, different = distances[self._same], distances[~self._same]
+    def measure(self, rows: Rows, others: Rows | None = None) -> Measured:
+        """VAL of (N, D) unit rows, or of them against others of the same pictures: each two pictures both ways."""
+        ways = 1 if others is None else 2
+        first = np.concatenate([self._first, self._second][:ways])
+        second = np.concatenate([self._second, self._first][:ways])
+        alike = np.tile(self._same, ways)
+        distances = (2 - 2 * rows @ (rows if others is None else others).T)[first, second]
+        same, different = distances[alike], distances[~alike]
         order = np.argsort(same)
-        same, whose = same[order], self._whose[self._first[self._same]][order]
+        same, whose = same[order], self._whose[first[alike]][order]
         nearest = np.argpartition(different, int(len(different) * NEAREST))[: int(len(different) * NEAREST)]
         nearest = nearest[np.argsort(different[nearest])]
-        one, other = (self._whose[side[~self._same][nearest]] for side in (self._first, self._second))
+        one, other = (self._whose[side[~alike][nearest]] for side in (first, second))
         different, total = different[nearest], len(different)
 
         def val(weights: NDArray[np.int64], pairs: float) -> list[float]:
@@ -60,7 +64,7 @@ class Judge:
             limits = different[np.minimum(places, len(different) - 1)]
             return [float(count) for count in accepted[np.searchsorted(same, limits)] / accepted[-1]]
 
-        drawn = [val(weights, self._different(weights)) for weights in self._weights]
+        drawn = [val(weights, ways * self._different(weights)) for weights in self._weights]
         return Measured(np.array(val(np.ones_like(self._counts), total)), np.array(drawn))
 
     def _different(self, weights: NDArray[np.int64]) -> float:
