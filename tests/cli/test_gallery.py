@@ -20,7 +20,8 @@ def test_list_and_show_print_people_with_their_pictures(knowing: Rtface, ada: Pa
     pictures = listed["pictures"]
     assert isinstance(pictures, list)
     assert set(pictures[0]) == {
-        *("file", "added_at", "quality", "sha256", "against", "origin", "detector", "embedder", "box", "revision"),
+        *("file", "added_at", "quality", "sha256", "against", "origin", "detector", "embedder", "mapped_from"),
+        *("box", "revision"),
     }
     assert pictures[0]["file"] == str(ada)
     assert (pictures[0]["origin"], pictures[0]["detector"]) == ("picture", "yunet")
