@@ -25,8 +25,6 @@ MOST_LINKED = 20_000
 """Faces that agglomerative clustering takes; it holds all their distances, 1.6 GB at this number."""
 SURE_RATE = 1e-3
 ROUNDS = 100
-STILL = 4
-"""Rounds without a change after which nobody is taken to change any more."""
 
 
 class Method(StrEnum):
@@ -116,17 +114,15 @@ def whisper(count: int, edges: NDArray[np.int64], weights: NDArray[np.float64], 
     """
     source, target = np.concatenate([edges, edges[:, ::-1]]).T
     heard = np.tile(weights, 2)
-    labels, rng, quiet = np.arange(count), np.random.default_rng(seed), 0
+    labels, rng = np.arange(count), np.random.default_rng(seed)
     for _ in range(ROUNDS):
-        # Half of them at a time: two that listen to each other would swap labels for ever.
-        asked = rng.random(count) < 0.5
-        part = asked[source]
-        listeners, loudest = _loudest(source[part], labels[target[part]], heard[part], count)
-        changed = int((labels[listeners] != loudest).sum())
-        labels[listeners] = loudest
-        quiet = 0 if changed else quiet + 1
-        if quiet == STILL:
+        listeners, loudest = _loudest(source, labels[target], heard, count)
+        restless = labels[listeners] != loudest
+        if not restless.any():
             break
+        # Half of them at a time: two that listen to each other would swap labels for ever.
+        moving = restless & (rng.random(len(listeners)) < 0.5)
+        labels[listeners[moving]] = loudest[moving]
     return labels
 
 
