@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of the people that are measured and not learned from.",
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    default=400,
+    show_default=True,
+    help="Of the triplet loss, at most; it ends when other people gain no more. 0: correlation alone.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
 @click.option("--add", "added", is_flag=True, help="Write the entry into models.toml in the setting engines_dir.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep embeddings from one run to the next.")
@@ -42,6 +49,7 @@ def harmonic(
     out: Path | None,
     name: str | None,
     share: float,
+    steps: int,
     seed: int,
     added: bool,
     no_cache: bool,
@@ -55,7 +63,8 @@ def harmonic(
     last layer for the new model, trained with triplets of both. With its entry in models.toml (printed; --add writes
     it), rtface gallery migrate --map FILE moves a gallery without its pictures, and --set embedder=NAME serves it.
 
-    The table is of people nothing was learned from: what the move costs.
+    The table is of people nothing was learned from: what the move costs. It holds for people and pictures of this kind,
+    so give pictures of the kind the cameras see, of many people.
     """
     from dataclasses import asdict
 
@@ -77,7 +86,7 @@ def harmonic(
     say(f"{len(seen)} of {len(people.owners)} pictures show a face to both models.")
     with progress() as report:
         twice = Twice.from_rows([old_rows[row] for row in seen], [new_rows[row] for row in seen], people.owners[seen])
-        learned = learn(twice, share=share, seed=seed, report=report)
+        learned = learn(twice, share=share, seed=seed, steps=steps, report=report)
     made = harmonic_file.write(out or Path(name), name, old_spec, new_spec, learned)
     if added:
         say(f"Added to {export.add(made.entry, engines_dir, name)}.")
