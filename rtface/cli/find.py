@@ -20,7 +20,7 @@ from rtface.cli._shared import (
     say,
     settings_options,
 )
-from rtface.errors import PictureError, UnknownPerson
+from rtface.errors import UnknownPerson
 
 if TYPE_CHECKING:
     from rtface.photos.library import LibraryFaces
@@ -86,11 +86,9 @@ def _by_name(system: System, faces: LibraryFaces, name: str) -> list[Hit]:
 def _by_face(system: System, faces: LibraryFaces, picture: Path, distance: float | None) -> list[Hit]:
     from rtface.clustering.grouping import default_distance
     from rtface.photos.search import find_face
+    from rtface.stills import largest_face
 
-    found = system.faces(picture)
-    if not found:
-        raise PictureError(f"No face was found in {picture}. Use a picture in which the face is larger or frontal.")
-    wanted = max(found, key=lambda face: float(face.detection.box[2] - face.detection.box[0]))
+    wanted = largest_face(system.detector, system.embedder, picture)
     limit = default_distance(system.embedder_spec.limits, len(faces.rows)) if distance is None else distance
     return find_face(faces, wanted.embedding, limit)
 

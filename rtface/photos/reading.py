@@ -67,10 +67,10 @@ def look_through(
             here[path.relative_to(folder).as_posix()] = path, Stamp.of(path)
         except OSError:  # gone since it was listed
             continue
-    known = {} if again else library.stamps()
-    gone = set(library.stamps()) - set(here)
+    known = library.stamps()
+    gone = set(known) - set(here)
     library.forget(gone)
-    wanted = {name: found for name, found in here.items() if known.get(name) != found[1]}
+    wanted = {name: found for name, found in here.items() if again or known.get(name) != found[1]}
     faults = faces = 0
     for done, (name, (path, stamp)) in enumerate(wanted.items()):
         report("photos", done, len(wanted))
