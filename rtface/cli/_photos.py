@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtface.cli._shared import PATH, say
+from rtface.cli._sheets import keep_sheet
 from rtface.errors import SinkError
 
 if TYPE_CHECKING:
@@ -77,15 +78,12 @@ def write_sheet(
     file: Path, title: Sequence[str], folder: Path, faces: LibraryFaces, chosen: Sequence[tuple[int, tuple[str, ...]]]
 ) -> None:
     """A contact sheet of faces, each given by its number with the lines under it."""
-    from rtface.contact_sheet import Tile, contact_sheet, encoded
+    from rtface.contact_sheet import Tile, contact_sheet
 
-    kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-    if file.suffix.lower() not in kinds:
-        raise click.BadParameter(f"{file.name} is no .jpg or .png", param_hint="--sheet")
     if len(chosen) > MOST_TILES:
         title, chosen = [*title, f"the first {MOST_TILES} of {len(chosen)}"], chosen[:MOST_TILES]
     tiles = [Tile(_face(folder / faces.paths[number], faces.boxes[number]), lines) for number, lines in chosen]
-    file.write_bytes(encoded(contact_sheet(list(title), tiles), kinds[file.suffix.lower()]))
+    keep_sheet(file, contact_sheet(list(title), tiles))
     say(f"{file} shows them.")
 
 

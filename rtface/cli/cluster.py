@@ -21,6 +21,7 @@ from rtface.cli._photos import (
     write_sheet,
 )
 from rtface.cli._shared import PATH, open_system_to_look, print_json, progress, say, settings_options
+from rtface.cli._sheets import check_sheet
 
 if TYPE_CHECKING:
     from rtface.photos.library import LibraryFaces
@@ -66,6 +67,7 @@ def command(
     """
     from rtface.clustering.grouping import Method, default_distance, group_faces
 
+    check_sheet(sheet)
     with open_system_to_look(config, settings) as system, progress() as report:
         limits = system.embedder_spec.limits
         faces, done, faults, _ = library_faces(system, folder, index, report)

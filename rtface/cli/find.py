@@ -20,6 +20,7 @@ from rtface.cli._shared import (
     say,
     settings_options,
 )
+from rtface.cli._sheets import check_sheet
 from rtface.errors import UnknownPerson
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def command(
 
     The folder is indexed first, so that the second search takes no time. Exit code 1 when nothing is found.
     """
+    check_sheet(sheet)
     picture = Path(who)
     by_name = not picture.is_file()
     if by_name and no_gallery_yet(read_config(config, settings)):

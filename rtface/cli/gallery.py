@@ -22,13 +22,12 @@ from rtface.cli import (
 )
 from rtface.cli._gallery import known_as, opened_gallery, person_record, picture_record, printed
 from rtface.cli._shared import PATH, early_settings_options, print_json, say, settings_options
+from rtface.cli._sheets import check_sheet, keep_sheet
 
 if TYPE_CHECKING:
     from rtface.gallery.gallery import PersonGallery
     from rtface.gallery.people import Person
     from rtface.gallery.statistics import Statistics
-
-KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
@@ -87,8 +86,7 @@ def show(name: str, sheet: Path | None, as_json: bool, config: Path | None, sett
     --sheet writes the faces side by side, as they were kept (setting keep_crops) or cut out of the pictures they came
     from, where these are still there.
     """
-    if sheet is not None and sheet.suffix.lower() not in KINDS:
-        raise click.BadParameter(f"{sheet.name} is no .jpg or .png", param_hint="--sheet")
+    check_sheet(sheet)
     with opened_gallery(config, settings) as gallery:
         pictures = gallery.pictures(name)
         person = gallery.person(name)
@@ -116,12 +114,9 @@ def _words(person: Person) -> list[str]:
 
 
 def _write_sheet(gallery: PersonGallery, name: str, file: Path) -> None:
-    from rtface.contact_sheet import encoded
     from rtface.portraits import portrait_sheet
 
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_bytes(encoded(portrait_sheet(gallery, name), KINDS[file.suffix.lower()]))
-    beside.replace(file)
+    keep_sheet(file, portrait_sheet(gallery, name))
     say(f"{file} shows {name}.")
 
 
