@@ -28,7 +28,7 @@ from rtface.gallery.subspace import Subspace
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 
 Digest = Callable[[int], str]
 """A checksum of so many of the gallery's first rows, see ``Roster.digest``; it names the form of the vectors too."""
@@ -194,11 +194,11 @@ class GraphCache:
 
 def _tuning(graph: HnswIndex, note: _Note) -> Tuning:
     """What was measured of a graph, which is set to it. Raises TypeError, ValueError: a note is damaged."""
-    kinds = {"effort": int, "recall": float, "target": float, "rows": int}
-    if not all(isinstance(note.tuning[key], kind) for key, kind in kinds.items()):
+    kinds = {"effort": int, "near": float, "recall": float, "target": float, "rows": int}
+    if not isinstance(note.tuning, dict) or not all(isinstance(note.tuning.get(key), kinds[key]) for key in kinds):
         raise ValueError("what was measured of it is damaged")
     tuning = Tuning(**note.tuning)
-    graph.effort = tuning.effort
+    graph.effort, graph.near = tuning.effort, tuning.near
     return tuning
 
 

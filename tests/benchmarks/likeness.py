@@ -126,8 +126,8 @@ def anywhere(rows: Rows) -> Rows:
     """Rows moved as far as ``questions`` are, each in a random direction."""
     noise = np.random.default_rng(3).standard_normal(rows.shape)
     across = unit(noise - np.einsum("nd,nd->n", noise, rows)[:, None] * rows)
-    cosine = 1 - APART / 2
-    return unit(cosine * rows + np.sqrt(1 - cosine**2) * across)
+    cosine = 1 - np.linspace(*APART, len(rows))[:, None] / 2
+    return unit(np.asarray(cosine * rows + np.sqrt(1 - cosine**2) * across, np.float32))
 
 
 def pairs(names: Names) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

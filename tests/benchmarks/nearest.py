@@ -116,7 +116,8 @@ class Rtface:
 
     def aim(self, effort: int) -> None:
         assert self._saved is not None
-        self._saved.graph.effort = effort or self._saved.tuning.effort
+        graph, tuning = self._saved.graph, self._saved.tuning
+        graph.effort, graph.near = (effort, 0.0) if effort else (tuning.effort, tuning.near)
 
     def search(self, queries: Rows, k: int) -> Found:
         assert self._saved is not None
@@ -127,7 +128,13 @@ class Rtface:
         assert self._saved is not None
         graph, tuning = self._saved.graph, self._saved.tuning
         numbers = self._size if graph.space is None else len(graph.space.axes)
-        return {"numbers": numbers, "links": graph.links, "ef": tuning.effort, "recall": tuning.recall}
+        return {
+            "numbers": numbers,
+            "links": graph.links,
+            "ef": tuning.effort,
+            "near": tuning.near,
+            "recall": tuning.recall,
+        }
 
     def save(self, file: Path) -> None:
         assert self._saved is not None

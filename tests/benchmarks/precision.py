@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -233,7 +234,7 @@ def main() -> None:
                 spec = system.models.spec(name)
                 measure = finding if spec.task is Task.DETECTOR else recognition
                 for precision, figures in measure(bench, spec):
-                    print(json.dumps({"model": name, "precision": precision, **figures}), flush=True)
+                    print(json.dumps({"model": name, "precision": precision, **figures}), file=sys.stderr, flush=True)
                     rows.append((name, precision, figures))
         print(table(rows))
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.results --shared ../shared [--only lfw --only clustering] [--list]
 
-Each section runs its commands and keeps what they print under ``.results/``, with machine, commit and date; RESULTS.md
-is then put together from all sections that have ever been run, so that one of them can be measured again by itself.
+Each section runs its commands and takes its place in RESULTS.md with what they print, machine, commit and date; the
+sections that are not run stay as they are, so that one of them can be measured again by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -146,20 +146,16 @@ def main() -> None:
         if arguments.list:
             print(section.name, *section.commands, sep="\n    ")
         elif arguments.only is None or section.name in arguments.only:
-            run(section, arguments.shared)
-    if not arguments.list:
-        TARGET.write_text(page(), encoding="utf-8")
+            TARGET.write_text(page(section, run(section, arguments.shared), TARGET.read_text("utf-8")), "utf-8")
 
 
-def run(section: Section, shared: str) -> None:
-    """Runs the section's commands and keeps what they print; a command that fails ends all."""
-    KEPT.mkdir(exist_ok=True)
+def run(section: Section, shared: str) -> list[Outcome]:
+    """What the section's commands print; a command that fails ends all."""
     outcomes = []
     for command in section.commands:
         print(f"{section.name}: {command}", file=sys.stderr, flush=True)
         outcomes.append(outcome(command, shared))
-    text = json.dumps([asdict(one) for one in outcomes], indent=1, ensure_ascii=False)
-    (KEPT / f"{section.name}.json").write_text(text + "\n", encoding="utf-8")
+    return outcomes
 
 
 def outcome(command: str, shared: str) -> Outcome:
@@ -168,9 +164,8 @@ def outcome(command: str, shared: str) -> Outcome:
     Raises:
         SystemExit: it failed; says how.
     """
-    kept = KEPT / "embeddings"
-    kept.mkdir(parents=True, exist_ok=True)
-    words = shlex.split(command.format(shared=shared, kept=kept))
+    KEPT.mkdir(exist_ok=True)
+    words = shlex.split(command.format(shared=shared, kept=KEPT))
     words[:1] = [sys.executable] if words[0] == "python" else [sys.executable, "-m", "rtface"]
     started = time.perf_counter()
     # Tables are drawn to the width of the terminal.
@@ -213,19 +208,12 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def page() -> str:
-    """RESULTS.md, of all sections that have been run."""
-    parts = [
-        "# Results\n\nWritten by `make results`, section by section; each figure is what the command above it printed. "
-        "The pictures are real people's and in no repository (CONTRIBUTING.md). What the paper reports stands beside "
-        "ours: Schroff, Kalenichenko, Philbin, *FaceNet*, CVPR 2015.\n"
-    ]
-    for section in SECTIONS:
-        kept = KEPT / f"{section.name}.json"
-        if kept.is_file():
-            outcomes = [Outcome(**one) for one in json.loads(kept.read_text(encoding="utf-8"))]
-            parts.append("\n".join(_section(section, outcomes)))
-    return "\n".join(parts)
+def page(section: Section, outcomes: Sequence[Outcome], before: str) -> str:
+    """RESULTS.md with this section anew, and of what it was before all others that there still are."""
+    head, *parts = before.split("\n## ")
+    known = {part.partition("\n")[0]: f"## {part}".strip("\n") for part in parts}
+    known[section.title] = "\n".join(_section(section, outcomes)).strip("\n")
+    return "\n\n".join([head.strip("\n"), *(known[one.title] for one in SECTIONS if one.title in known)]) + "\n"
 
 
 def _section(section: Section, outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -250,7 +238,7 @@ def shown(output: str) -> Iterator[str]:
             plain = []
             records.append(record)
         elif line.startswith(("|", "#")):
-            yield from _printed(plain)
+            yield from _printed(plain) if any(plain) else plain[:1]  # tables stay apart
             plain = []
             yield line
         else:

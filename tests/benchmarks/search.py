@@ -89,11 +89,7 @@ def measure(options: argparse.Namespace, library: str, size: int, rows: int, lin
         file.with_suffix(".json").unlink()
     chosen = index.chosen() if isinstance(index, Rtface) else {"ef": 0}
     for effort in {"exact": (0,), "rtface": (0, *EFFORTS)}.get(library, EFFORTS):
-        line = (
-            base
-            | {"chosen": chosen, "ef": effort or chosen["ef"]}
-            | asked(options, index, effort or chosen["ef"], queries, truth)
-        )
+        line = base | {"chosen": chosen, "ef": effort or chosen["ef"]} | asked(options, index, effort, queries, truth)
         with (options.out / "search.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
@@ -123,6 +119,8 @@ def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, tr
     """Recall of known people and of strangers, and times on one core."""
     import numpy as np
 
+    from tests.benchmarks.nearest import Exact
+
     index.aim(effort)
     with locked(options.lock, fcntl.LOCK_EX):
         cores = os.sched_getaffinity(0)
@@ -134,7 +132,7 @@ def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, tr
             batches, _, _ = _times(index, queries, BATCH, 10.0)
         finally:
             os.sched_setaffinity(0, cores)
-    if effort:  # a slow machine times some of the questions, but all are counted; comparing with every row is right
+    if not isinstance(index, Exact):  # a slow machine times some of the questions, but all are counted
         rest = [index.search(queries[first : first + BATCH], K)[0] for first in range(len(found), len(queries), BATCH)]
         found = np.concatenate([found, *rest])
     wanted = truth[: len(found)]

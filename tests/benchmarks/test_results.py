@@ -16,24 +16,34 @@ def test_json_lines_become_a_table_for_each_kind() -> None:
 
 
 def test_markdown_stays_and_words_are_fenced() -> None:
-    assert list(shown("accuracy  98\n\n| a |\n|---|\n| 1 |\nend\n")) == [
+    assert list(shown("accuracy  98\n\n| a |\n|---|\n| 1 |\n\n| b |\nend\n")) == [
         "```\naccuracy  98\n```",
         "| a |",
         "|---|",
         "| 1 |",
+        "",
+        "| b |",
         "```\nend\n```",
     ]
 
 
-def test_a_section_is_run_kept_and_put_into_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_section_that_is_run_takes_its_place_among_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(results, "KEPT", tmp_path / "kept")
-    own = Section("own", "My title", ("python -c 'print(\"{shared}\", 6 * 7)'",), "Words.")
-    monkeypatch.setattr(results, "SECTIONS", (own,))
-    results.run(own, "here")
-    page = results.page()
-    assert "## My title\n\nWords." in page
-    assert "here 42" in page
-    assert results.commit() in page
+    first, own, gone = (
+        Section(name, f"The {name}", ("python -c 'import sys; print(sys.argv[1], 6 * 7)' {shared}",), "Words.")
+        for name in "abc"
+    )
+    monkeypatch.setattr(results, "SECTIONS", (own, first))
+    before = "# Results\n\nOf us.\n\n## The a\n\nOld.\n\n### Part\n\n## The c\n\nPast.\n"
+    page = results.page(own, results.run(own, "once"), before)
+    start, told = page.split("## The b\n\nWords.\n")
+    assert start == "# Results\n\nOf us.\n\n"
+    assert "once 42" in told and results.commit() in told
+    assert told.endswith("\n\n## The a\n\nOld.\n\n### Part\n") and gone.title not in page
+    again = results.page(own, results.run(own, "again"), page)
+    assert "again 42" in again and "once 42" not in again and again.count("## ") == page.count("## ")
 
 
 def test_command_that_fails_is_told(tmp_path: Path) -> None:

@@ -118,6 +118,15 @@ def test_damaged_note_is_not_believed(tmp_path: Path, text: str) -> None:
     assert cache.load(digest(), COUNT) is None
 
 
+@pytest.mark.parametrize("key", ["effort", "near", "recall", "target", "rows"])
+def test_note_that_lacks_a_measurement_is_not_believed(tmp_path: Path, key: str) -> None:
+    cache, _, _ = saved(tmp_path / "g.db")
+    note = json.loads(cache.note.read_text())
+    del note["tuning"][key]
+    cache.note.write_text(json.dumps(note))
+    assert cache.load(digest(), COUNT) is None
+
+
 @pytest.mark.parametrize(
     "key", ["version", "size", "rows", "rows_digest", "graph_sha256", "model", "tuning", "removed"]
 )

@@ -11,10 +11,10 @@ from rtface.gallery import index as index_module
 from rtface.gallery.building import build
 from rtface.gallery.editing import NewRow
 from rtface.gallery.gallery import PersonGallery
-from rtface.gallery.index import HnswIndex, Labels, Rows
+from rtface.gallery.index import NARROW, HnswIndex, Labels, Rows
 from rtface.gallery.live_index import LiveIndex
 from rtface.gallery.memory import GalleryMemory
-from rtface.gallery.recall import APART, questions, tune
+from rtface.gallery.recall import APART, _believed, questions, tune
 from rtface.gallery.subspace import MOST_LEFT, fitted
 from tests.gallery.samples import SIZE, clusters, distances, flat, gallery_at, units
 
@@ -58,10 +58,59 @@ def test_higher_target_is_a_wider_search() -> None:
     assert efforts == sorted(efforts) and efforts[0] < efforts[-1]
 
 
+def test_what_is_near_is_answered_by_the_narrow_search_and_the_rest_by_the_wide_one() -> None:
+    rows = clusters(3, people=3000, each=1)
+    index = HnswIndex(SIZE, links=4)
+    index.add(np.arange(3000, dtype=np.int64), rows)
+    asked = questions(rows[:400])
+    index.effort = NARROW
+    narrow, at = index.search(asked, 5)
+    index.effort = 4 * NARROW
+    wide, _ = index.search(asked, 5)
+    index.near = float(np.median(at[:, 0]))
+    found, _ = index.search(asked, 5)
+    near = at[:, 0] <= index.near
+    assert np.array_equal(found[near], narrow[near]) and np.array_equal(found[~near], wide[~near])
+    assert 0 < near.sum() < 400 and not np.array_equal(narrow[~near], wide[~near])
+
+
+def test_graph_that_needs_a_wide_search_needs_it_for_some_queries_only() -> None:
+    rows = units(5, 3000)
+    graph = HnswIndex(SIZE, links=4)
+    graph.add(np.arange(3000, dtype=np.int64), rows)
+    tuning = tune(graph, 0.99)
+    assert tuning.reached and tuning.effort > NARROW and tuning.near > APART[0]
+    asked = questions(rows[np.random.default_rng(9).permutation(3000)[:1500]])
+    assert recall(graph, rows, asked) >= 0.99 - 3 * np.sqrt(0.99 * 0.01 / 1500)
+    graph.near = 4.0  # and without it, searches go wrong
+    assert recall(graph, rows, asked) < 0.98
+
+
+@pytest.mark.parametrize(
+    ("right", "most", "near"),
+    [
+        ([True, True, True, True], 0.0, 0.4),
+        ([True, True, False, True], 0.0, 0.2),
+        ([True, True, False, True], 0.25, 0.4),
+        ([False, True, True, True], 0.0, 0.0),
+        ([True, False, True, False], 0.25, 0.3),
+        ([], 0.5, 0.0),
+    ],
+)
+def test_narrow_search_is_believed_up_to_where_it_goes_wrong_too_often(
+    right: list[bool], most: float, near: float
+) -> None:
+    order = np.random.default_rng(len(right)).permutation(len(right))
+    at = np.linspace(0.1, 0.4, 4, dtype=np.float32)[: len(right)]
+    assert _believed(np.array(right, np.bool_)[order], at[order], most) == pytest.approx(near)
+
+
 def test_questions_lie_as_far_from_their_row_as_pictures_of_one_person() -> None:
     rows = units(1, 200, 128)
     asked = questions(rows)
-    np.testing.assert_allclose(((asked - rows) ** 2).sum(axis=1), APART, atol=1e-5)
+    apart = ((asked - rows) ** 2).sum(axis=1)
+    np.testing.assert_allclose(np.sort(apart), np.linspace(*APART, 200), atol=1e-5)
+    assert abs(np.corrcoef(apart, np.arange(200))[0, 1]) < 0.3, "who was enrolled late is not asked for from afar"
     np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1, atol=1e-6)
 
 
