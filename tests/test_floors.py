@@ -47,7 +47,7 @@ ADDRESSES = {
     "tensorrt": ("backends._tensorrt",),
     "tensorrt_rtx": ("backends._tensorrt",),
     "pycuda": ("backends.tensorrt",),
-    "hnswlib": ("gallery.index",),
+    "hnswlib": ("gallery.graph",),
     "sqlite3": ("gallery", "evaluation.template_cache", "photos.library"),
     "psycopg": ("gallery.postgres",),
     "psycopg_pool": ("gallery.postgres_server",),

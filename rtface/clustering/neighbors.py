@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.index import EXACT_UP_TO, ExactIndex, HnswIndex, Index
+from rtface.gallery.graph import HnswIndex
+from rtface.gallery.index import EXACT_UP_TO, ExactIndex, Index
 
 NEIGHBORS = 32
 """Of each face; a person of more faces is held together by those of others."""

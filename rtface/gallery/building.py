@@ -14,7 +14,8 @@ import numpy as np
 from rtface.errors import GalleryError
 from rtface.gallery.cache import Saved
 from rtface.gallery.database import Database
-from rtface.gallery.index import ALL, HnswIndex, Labels, Rows
+from rtface.gallery.graph import ALL, HnswIndex
+from rtface.gallery.index import Labels, Rows
 from rtface.gallery.recall import Tuning, tune
 from rtface.gallery.subspace import Subspace, fitted
 

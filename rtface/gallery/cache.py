@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from rtface.gallery.index import HnswIndex, Rows
+from rtface.gallery.graph import HnswIndex
+from rtface.gallery.index import Rows
 from rtface.gallery.recall import Tuning
 from rtface.gallery.sealed_file import file_in_memory, open_file, seal_file
 from rtface.gallery.sealing import UNSEALED, Sealer

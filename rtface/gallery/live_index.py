@@ -16,7 +16,8 @@ from rtface.errors import GalleryUnavailable
 from rtface.gallery.building import BuildBeside, Pulse, build
 from rtface.gallery.cache import Digest, GraphCache, Saved
 from rtface.gallery.database import Database, revisions
-from rtface.gallery.index import ExactIndex, HnswIndex, Index, IndexKind, Labels, choose
+from rtface.gallery.graph import HnswIndex
+from rtface.gallery.index import ExactIndex, Index, IndexKind, Labels, choose
 from rtface.gallery.reading import blocks_of, rows_of
 from rtface.gallery.recall import tune
 from rtface.gallery.roster import Roster
@@ -27,9 +28,13 @@ log = logging.getLogger(__name__)
 
 DEFAULT_RECALL = 0.999
 """recall@1 of a graph."""
-ROWS_AT_ONCE = {"exact": 1024, "hnsw": 16}
-"""New rows one look of a running program takes into its index: some 20 ms, so that no picture waits for an import of
+ROWS_AT_ONCE = 1024
+"""New rows one look of a running program takes in: some ten milliseconds, so that no picture waits for an import of
 thousands."""
+SETTLED_AT_ONCE = 16
+"""Rows one search takes into a graph: some 20 ms. The others are compared one by one until then."""
+SETTLED_AT_END = 5000
+"""A graph that more rows wait for is not kept when a program ends; it would take ten seconds."""
 REMOVED_SHARE = 0.2
 """Of a graph's rows; it is built again then. Removed rows cost memory and steps, not neighbours."""
 GROWN = 1.5
@@ -73,7 +78,12 @@ class LiveIndex:
     @property
     def at_once(self) -> int | None:
         """New rows it takes in between two frames; None: any number, for they cost nothing."""
-        return None if self.current is None else ROWS_AT_ONCE[self.current.kind]
+        return None if self.current is None else ROWS_AT_ONCE
+
+    def settle(self) -> None:
+        """Takes some of the rows that wait into the graph."""
+        if isinstance(self.current, HnswIndex) and self.current.waiting:
+            self.current.settle(SETTLED_AT_ONCE)
 
     def use(self, form: VectorForm) -> None:
         """All vectors lie in this form now: whatever was made of them is of no use."""
@@ -155,7 +165,10 @@ class LiveIndex:
         if isinstance(index, HnswIndex) and not index.fits(rows):
             log.info("a face of %s does not fit its index, which is built again", self._database.place)
             return False
-        index.add(labels, rows)
+        if isinstance(index, HnswIndex) and len(labels) > SETTLED_AT_ONCE:
+            index.add_later(labels, rows)
+        else:
+            index.add(labels, rows)
         return True
 
     def build(self, roster: Roster) -> Saved:
@@ -212,15 +225,12 @@ class LiveIndex:
             return
         graph, labels = saved.graph, saved.graph.labels()
         gone, come = _missing(labels, roster.labels), _missing(roster.labels, labels)
-        now = come[: ROWS_AT_ONCE["hnsw"]]
-        rows = self.current.vectors(now)
-        if not graph.fits(rows):
-            self._beside, self._hopeless = None, True
-            return
-        graph.remove(gone)
-        graph.add(now, rows)
-        if len(now) == len(come):
-            self._beside, self._graph, self.current = None, saved, graph
+        rows = self.current.vectors(come)
+        self._beside, self._hopeless = None, not graph.fits(rows)
+        if not self._hopeless:
+            graph.remove(gone)
+            graph.add_later(come, rows)
+            self._graph, self.current = saved, graph
             self._unsaved, self._saved_rows = not self._cache.size() or bool(len(gone)), len(graph) - len(come)
 
     def forget(self, roster: Roster) -> None:
@@ -244,6 +254,8 @@ class LiveIndex:
         if self._graph is None or not self._database.writable:
             return
         graph = self._graph.graph
+        if graph.waiting > SETTLED_AT_END:
+            return
         if self._unsaved or len(graph) - self._saved_rows > UNSAVED_SHARE * len(graph) or not self._cache.size():
             self._keep(self._database, self._graph, self._digest(roster), revision)
             self._unsaved, self._saved_rows = False, len(graph)

@@ -18,10 +18,6 @@ from rtface.gallery.roster import Roster
 from rtface.gallery.vectors import VectorForm
 from rtface.types import Neighbor
 
-ROWS_AT_ONCE = {"exact": 4096, "hnsw": 16}
-"""New rows one ``follow`` of a running program takes into its index: some 20 ms, so that no picture waits for an import
-of thousands."""
-
 
 class GalleryMemory:
     """Rows and index as of one revision. The index is made when first searched."""
@@ -166,6 +162,7 @@ class GalleryMemory:
     def search(self, queries: Rows, k: int) -> list[list[Neighbor]]:
         """See ``Searcher``."""
         labels, distances = self.index.search(self._form.project(queries), k)
+        self._live.settle()
         return [
             [
                 Neighbor(name, distance, against, label)

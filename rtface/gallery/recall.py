@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtface.gallery.index import NARROW, HnswIndex, Labels, Rows
+from rtface.gallery.graph import NARROW, HnswIndex
+from rtface.gallery.index import Labels, Rows
 
 QUESTIONS = 2000
 """A recall of 0.999 is then two misses, and with 95 % confidence not under 0.997."""

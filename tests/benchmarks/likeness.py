@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from rtface.gallery.index import HnswIndex  # noqa: E402
+from rtface.gallery.graph import HnswIndex  # noqa: E402
 from rtface.gallery.recall import APART, questions  # noqa: E402
 from rtface.gallery.subspace import fitted as fitted_space  # noqa: E402
 from tests.benchmarks.people import MODELS, People, embedded, fitted, real, unit  # noqa: E402

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rtface.gallery.cache import Digest, GraphCache, Saved
-from rtface.gallery.index import HnswIndex, Labels, Rows
+from rtface.gallery.graph import HnswIndex
+from rtface.gallery.index import Labels, Rows
 from rtface.gallery.recall import tune
 from rtface.gallery.subspace import fitted
 from tests.gallery.samples import SIZE, enroll, flat, gallery_at, units

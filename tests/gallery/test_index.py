@@ -5,11 +5,22 @@ import numpy as np
 import pytest
 
 from rtface.gallery import index as index_module
-from rtface.gallery.index import EXACT_UP_TO, ExactIndex, HnswIndex, Index, choose
+from rtface.gallery.graph import HnswIndex
+from rtface.gallery.index import EXACT_UP_TO, ExactIndex, Index, Labels, Rows, choose
 from tests.gallery.samples import SIZE, clusters, distances, units
 
-KINDS: list[Callable[[int], Index]] = [ExactIndex, HnswIndex]
-kinds = pytest.mark.parametrize("make", KINDS, ids=["exact", "hnsw"])
+
+class HalfWaiting(HnswIndex):
+    """Takes in half of the rows and lets the others wait."""
+
+    def add(self, labels: Labels, rows: Rows) -> None:
+        half = len(labels) // 2
+        super().add(labels[:half], rows[:half])
+        self.add_later(labels[half:], rows[half:])
+
+
+KINDS: list[Callable[[int], Index]] = [ExactIndex, HnswIndex, HalfWaiting]
+kinds = pytest.mark.parametrize("make", KINDS, ids=["exact", "hnsw", "waiting"])
 
 
 def labels(start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -132,6 +143,36 @@ def test_vectors_come_back_as_they_went_in(make: Callable[[int], Index]) -> None
     index = filled(make, rows)
     index.remove(labels(103, 105))
     assert np.array_equal(index.vectors(np.array([119, 100, 107])), rows[[19, 0, 7]])
+
+
+def test_rows_that_wait_are_found_as_well_as_those_of_the_graph_and_settle_bit_by_bit() -> None:
+    rows, asked = units(1, 500), units(2, 60)
+    index = HnswIndex(SIZE)
+    index.add(labels(0, 300), rows[:300])
+    index.add_later(labels(300, 500), rows[300:])
+    truth = distances(asked, rows)
+    for waiting in (200, 150, 100, 50, 0, 0):
+        assert (len(index), index.waiting) == (500, waiting)
+        found, at = index.search(asked, 7)
+        assert np.mean(np.sort(found) == np.sort(np.argsort(truth, axis=1)[:, :7])) > 0.98
+        np.testing.assert_allclose(at, np.take_along_axis(truth, found, axis=1), atol=2e-6)
+        assert np.array_equal(np.sort(index.labels()), labels(0, 500))
+        assert np.array_equal(index.vectors(labels(0, 500)[::-1]), rows[::-1])
+        index.settle(50)
+
+
+def test_rows_that_wait_are_saved(tmp_path: Path) -> None:
+    rows, index = units(1, 40), HnswIndex(SIZE)
+    index.add(labels(0, 20), rows[:20])
+    index.remove(labels(0, 5))
+    index.add_later(labels(3, 5), rows[3:5])  # labels that were removed come again
+    index.add_later(labels(20, 40), rows[20:])
+    index.remove(labels(30, 32))
+    before = index.search(rows, 3)
+    index.save(tmp_path / "graph")
+    again = HnswIndex(SIZE, file=tmp_path / "graph", removed=index.removed)
+    assert len(again) == len(index) == 35 and index.removed == [0, 1, 2]
+    assert np.array_equal(again.search(rows, 3)[0], before[0])
 
 
 def test_saved_graph_is_read_again(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from rtface.gallery import index as index_module
 from rtface.gallery.building import build
 from rtface.gallery.editing import NewRow
 from rtface.gallery.gallery import PersonGallery
-from rtface.gallery.index import NARROW, HnswIndex, Labels, Rows
+from rtface.gallery.graph import NARROW, HnswIndex
+from rtface.gallery.index import Labels, Rows
 from rtface.gallery.live_index import LiveIndex
 from rtface.gallery.memory import GalleryMemory
 from rtface.gallery.recall import APART, _believed, questions, tune
@@ -234,10 +235,30 @@ def test_rows_that_come_and_go_while_a_graph_is_built_are_in_it_or_not(tmp_path:
         enroll(gallery, "Eve", units(4, 40))
         gallery.remove("Bob")
         finish(gallery)
-        for row in units(4, 40):  # some rows at each search
+        for row in units(4, 40):
             assert gallery.search(row[None], 1)[0][0].person == "Eve"
         assert kind(gallery) == "hnsw"
         assert {near.person for near in gallery.search(units(2, 5), 400)[0]} == {"Ada", "Eve"}
+        assert gallery.check() == []
+
+
+def test_thousands_that_another_program_imports_are_all_found_before_they_are_in_the_graph(tmp_path: Path) -> None:
+    path, late = tmp_path / "g.db", units(7, 3000)
+    with gallery_at(path, index="hnsw") as gallery, gallery_at(path) as importer:
+        enroll(gallery, "Ada", units(1, 300))
+        gallery.search(units(3, 1), 1)
+        enroll(importer, "Late", late)
+        looks = 0
+        while gallery.refresh():
+            looks += 1
+        assert looks <= 1 + len(late) // live_index.ROWS_AT_ONCE
+        assert graph(gallery).waiting > 0.9 * len(late)
+        nearest = [one[0] for one in gallery.search(late, 1)]
+        assert {near.person for near in nearest} == {"Late"} and max(near.distance for near in nearest) < 1e-5
+        for _ in range(len(late) // live_index.SETTLED_AT_ONCE):
+            gallery.search(late[:1], 1)
+        assert graph(gallery).waiting == 0 and graph(gallery)._joined == 3300
+        assert gallery.search(late[-1:], 1)[0][0].distance < 1e-5
         assert gallery.check() == []
 
 
