@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -161,6 +162,67 @@ def test_name_taken_by_somebody_else_is_refused(place: Place) -> None:
         gallery.rename("Bob", "Bob")
         assert gallery.revision == revision
         assert gallery.counts()["Bob"] == 6
+
+
+def test_merged_people_are_one_with_the_pictures_and_words_of_both(place: Place) -> None:
+    rows = clusters(1, people=4, each=6)
+    with family(place) as gallery:
+        gallery.search(rows[:1], 1)
+        gallery.tag("Ada", ["night shift"])
+        gallery.tag("Bob", ["gate", "night shift"])
+        gallery.note("Bob", "came with the second film")
+        gallery.merge("Bob", "Ada")
+        assert gallery.counts() == {"Ada": 12, "Zoë": 6, "김민수": 6}
+        assert [near.person for (near,) in gallery.search(rows, 1)] == ["Ada"] * 12 + ["김민수"] * 6 + ["Zoë"] * 6
+        ada = gallery.person("Ada")
+        assert ada.tags == ("gate", "night shift") and "came with the second film" in ada.note
+        assert [picture.sha256 for picture in gallery.pictures("Ada")] == [
+            f"{n}-{i}" for n in ("Ada", "Bob") for i in range(6)
+        ]
+        with pytest.raises(UnknownPerson):
+            gallery.person("Bob")
+        assert gallery.check() == []
+
+
+def test_notes_and_tags_change_and_go(place: Place) -> None:
+    with family(place) as gallery:
+        gallery.note("Zoë", "rings twice")
+        gallery.tag("Zoë", ["family", "key holder"])
+        gallery.tag("Zoë", ["child"], remove=["key holder"])
+        with place.open() as another:
+            assert (another.person("Zoë").note, another.person("Zoë").tags) == ("rings twice", ("child", "family"))
+        gallery.note("Zoë", "")
+        gallery.tag("Zoë", remove=["child", "family"])
+        assert gallery.person("Zoë") == Person("Zoë", 6, 1_700_000_000.0)
+
+
+def test_whose_consent_has_ended_is_hidden_and_erased(place: Place) -> None:
+    with family(place) as gallery:
+        gallery.consent("Ada", "the front door", date(2200, 1, 1))
+        consent = gallery.person("Ada").consent
+        assert consent is not None and (consent.purpose, consent.until) == ("the front door", date(2200, 1, 1))
+        assert gallery.expire() == []
+        gallery.consent("Bob", "a test", date(2001, 1, 1))
+        assert gallery.expire() == ["Bob"]
+        assert gallery.counts() == {"Ada": 6, "Zoë": 6, "김민수": 6}
+        assert {near.person for near in gallery.search(units(1, 1), 99)[0]} == set(gallery.counts())
+        assert gallery.check() == []
+
+
+def test_counter_examples_speak_against_their_person_and_go_with_them(place: Place) -> None:
+    row = units(60, 1)[0]
+    with family(place) as gallery:
+        with pytest.raises(UnknownPerson):
+            gallery.add("Nobody", row, sha256="no", file="x", quality=0.5, against=True)
+        gallery.add("Ada", row, sha256="not-ada", file="x", quality=0.5, against=True)
+        assert gallery.has_counter_example("Ada", "not-ada") and not gallery.has_counter_example("Bob", "not-ada")
+        assert gallery.has_picture("not-ada") is None
+        assert (gallery.person("Ada").pictures, gallery.person("Ada").counter_examples) == (6, 1)
+        near = gallery.search(row[None], 1)[0][0]
+        assert (near.person, near.against) == ("Ada", True)
+        gallery.remove("Ada")
+        assert gallery.search(row[None], 1)[0][0].person != "Ada"
+        assert gallery.check() == []
 
 
 def test_unknown_person_is_told_with_a_suggestion(place: Place) -> None:
