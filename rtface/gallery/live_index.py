@@ -17,9 +17,9 @@ from rtface.gallery.building import BuildBeside, Pulse, build
 from rtface.gallery.cache import Digest, GraphCache, Saved
 from rtface.gallery.database import Database, revisions
 from rtface.gallery.graph import HnswIndex
-from rtface.gallery.index import ExactIndex, Index, IndexKind, Labels, choose
+from rtface.gallery.index import EXACT_AT_MOST, ExactIndex, Index, IndexKind, Labels, choose
 from rtface.gallery.reading import blocks_of, rows_of
-from rtface.gallery.recall import tune
+from rtface.gallery.recall import Tuning, tune
 from rtface.gallery.roster import Roster
 from rtface.gallery.subspace import MOST_LEFT
 from rtface.gallery.vectors import VectorForm
@@ -135,20 +135,21 @@ class LiveIndex:
         if len(graph) > GROWN * tuning.rows or (tuning.target != self._recall and len(graph)):
             tuning, self._unsaved = tune(graph, self._recall), True
         self._graph = Saved(graph, tuning)
-        if self._kind == "auto" and not tuning.reached:
-            self._give_up(tuning.recall)
-            self.current = self._exact(roster)
-        else:
-            self.current = graph
+        self.current = self._exact(roster) if self._gives_up(tuning) else graph
         return True
 
-    def _give_up(self, recall: float) -> None:
-        self._hopeless = True
+    def _gives_up(self, tuning: Tuning) -> bool:
+        """Whether every row is compared for want of a graph that is good enough, which is told in any case."""
+        if self._kind != "auto" or tuning.reached:
+            return False
+        few = tuning.rows <= EXACT_AT_MOST
         log.warning(
-            "a graph of %s finds the nearest face in %.2f %% of searches, not in %.2f %% (setting recall), so every "
-            "row is compared, which takes longer",
-            *(self._database.place, 100 * recall, 100 * self._recall),
+            "a graph of %s finds the nearest face in %.2f %% of searches, not in %.2f %% (setting recall)%s",
+            *(self._database.place, 100 * tuning.recall, 100 * self._recall),
+            ", so every row is compared, which takes longer" if few else "",
         )
+        self._hopeless = self._hopeless or few
+        return few
 
     def _bring(self, index: Index, before: Labels, after: Labels) -> bool:
         """From these labels to those; False where a row does not fit, and the index is of no more use."""
@@ -219,9 +220,8 @@ class LiveIndex:
         if not beside.done or self.current is None:
             return
         saved = beside.result
-        if saved is None or (self._kind == "auto" and not saved.tuning.reached):
-            self._beside = None
-            self._give_up(saved.tuning.recall if saved else 0.0)
+        if saved is None or self._gives_up(saved.tuning):
+            self._beside, self._hopeless = None, True
             return
         graph, labels = saved.graph, saved.graph.labels()
         gone, come = _missing(labels, roster.labels), _missing(roster.labels, labels)

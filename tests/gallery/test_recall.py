@@ -284,6 +284,26 @@ def test_gallery_whose_target_no_graph_reaches_is_compared_with_every_row(
 
 
 @pytest.mark.usefixtures("small")
+def test_gallery_too_large_to_be_compared_is_searched_by_the_best_graph_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(building, "LINKS", (2,))
+    monkeypatch.setattr("rtface.gallery.recall.EFFORTS", (1, 2))
+    monkeypatch.setattr(live_index, "EXACT_AT_MOST", 500)
+    path = tmp_path / "g.db"
+    with gallery_at(path) as gallery:
+        enroll(gallery, "Ada", units(1, 600))
+        gallery.search(units(2, 1), 1)
+        finish(gallery)
+        gallery.search(units(2, 1), 1)
+        assert kind(gallery) == "hnsw"
+    with gallery_at(path) as gallery:
+        gallery.search(units(2, 1), 1)
+        assert kind(gallery) == "hnsw"
+    assert caplog.text.count("not in 99.90 % (setting recall)\n") == 2
+
+
+@pytest.mark.usefixtures("small")
 def test_graph_with_many_removed_rows_is_built_again(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
     with gallery_at(path, index="hnsw") as gallery:
