@@ -89,7 +89,11 @@ def measure(options: argparse.Namespace, library: str, size: int, rows: int, lin
         file.with_suffix(".json").unlink()
     chosen = index.chosen() if isinstance(index, Rtface) else {"ef": 0}
     for effort in {"exact": (0,), "rtface": (0, *EFFORTS)}.get(library, EFFORTS):
-        line = base | {"chosen": chosen, "ef": effort or chosen["ef"]} | asked(options, index, effort, queries, truth)
+        line = (
+            base
+            | {"chosen": chosen, "ef": effort or chosen["ef"]}
+            | asked(options, index, effort, queries, *truth, near=chosen.get("near", 0.0))
+        )
         with (options.out / "search.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
@@ -115,8 +119,11 @@ def build(options: argparse.Namespace, index: Any, gallery: Callable[[], Iterato
     file.with_suffix(".json").write_text(json.dumps(built))
 
 
-def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, truth: Any) -> dict[str, float]:
-    """Recall of known people and of strangers, and times on one core."""
+def asked(
+    options: argparse.Namespace, index: Any, effort: int, queries: Any, truth: Any, cosines: Any, *, near: float
+) -> dict[str, float]:
+    """Recall of known people and of strangers, and times on one core. ``near_recall`` is of those of the true five
+    nearest that are no farther than ``near``."""
     import numpy as np
 
     from tests.benchmarks.nearest import Exact
@@ -137,6 +144,7 @@ def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, tr
         found = np.concatenate([found, *rest])
     wanted = truth[: len(found)]
     hits = (found[:, :, None] == wanted[:, None, :]).any(axis=1)
+    close = 2 - 2 * cosines[: len(found)] <= near
     known = np.arange(len(found)) % 2 == 0
     return {
         "p50_ms": round(float(np.percentile(ones[::2], 50)), 3),
@@ -150,6 +158,8 @@ def asked(options: argparse.Namespace, index: Any, effort: int, queries: Any, tr
         "known_recall5": round(float(hits[known].mean()), 4),
         "stranger_recall1": round(float((found[~known, 0] == wanted[~known, 0]).mean()), 4),
         "stranger_recall5": round(float(hits[~known].mean()), 4),
+        "near_recall": round(float(hits[close].mean()), 4) if close.any() else 1.0,
+        "near_rows": int(close.sum()),
         "asked": len(found),
     }
 
@@ -171,12 +181,12 @@ def _times(index: Any, queries: Any, batch: int, most_s: float) -> tuple[list[fl
 
 
 def nearest(file: Path, people: Any, rows: int, queries: Any) -> Any:
-    """(N, K) labels by comparing with every row; kept in a file."""
+    """(N, K) labels and cosines by comparing with every row; kept in a file."""
     import numpy as np
 
     if file.exists():
         with np.load(file) as known:
-            return known["labels"]
+            return known["labels"], known["cosines"]
     labels = np.empty((len(queries), 0), np.int64)
     cosines = np.empty((len(queries), 0), np.float32)
     for start, block in people.gallery(rows):
@@ -187,7 +197,7 @@ def nearest(file: Path, people: Any, rows: int, queries: Any) -> Any:
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :K]
         labels, cosines = np.take_along_axis(labels, order, axis=1), np.take_along_axis(cosines, order, axis=1)
     np.savez(file, labels=labels, cosines=cosines)
-    return labels
+    return labels, cosines
 
 
 @contextmanager
