@@ -15,8 +15,8 @@ Labels = NDArray[np.int64]
 IndexKind = Literal["auto", "exact", "hnsw"]
 
 EXACT_UP_TO = 20_000
-"""Rows; above, HNSW. Exact took 1.7 ms at 10,000 x 512 and 30 ms at 100,000, HNSW 1.1 ms (two cores of an EPYC); HNSW's
-price is minutes of building and now and then a neighbour missed."""
+"""Rows; above, HNSW. Exact takes 1.2 ms at 10,000 x 512 and 17 ms at 100,000, HNSW 0.1 and 0.3 (one core of an EPYC,
+docs/search.md); HNSW's price is minutes of building and now and then a neighbour missed."""
 EXACT_AT_MOST = 5 * EXACT_UP_TO
 """Rows that are compared one by one where no graph finds enough of them; above that takes longer than a frame."""
 BLOCK_ELEMENTS = 8_000_000
