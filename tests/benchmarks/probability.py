@@ -93,7 +93,7 @@ def main() -> None:
         curve = fitted(pairs(rows[mine], [one for one in people if one in train], 0))
         judged = gap(curve, pairs(rows[~mine], [one for one in people if one not in train], 1))
         whole = fitted(pairs(rows, people, 2))
-        figures = {"half": [curve.offset, curve.slope], "gap_on_the_others": round(judged, 4)}
+        figures = {"half_offset": curve.offset, "half_slope": curve.slope, "gap_on_the_others": round(judged, 4)}
         print(json.dumps({"model": model, **figures, "offset": whole.offset, "slope": whole.slope}), flush=True)
 
 

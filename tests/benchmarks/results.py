@@ -261,8 +261,19 @@ def _table(records: Sequence[Mapping[str, object]]) -> Iterator[str]:
     yield f"| {' | '.join(head.replace('_', ' ') for head in heads)} |"
     yield "|---" * len(heads) + "|"
     for record in records:
-        yield f"| {' | '.join(str(record[head]) for head in heads)} |"
+        yield f"| {' | '.join(_cell(record[head]) for head in heads)} |"
     yield ""
+
+
+def _cell(value: object) -> str:
+    """A value for people: numbers in four digits, an interval from its lower end to its upper."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return " to ".join(map(_cell, value)) if len(value) == 2 else ", ".join(map(_cell, value))
+    return str(value)
 
 
 def _printed(lines: Sequence[str]) -> Iterator[str]:

@@ -15,6 +15,11 @@ def test_json_lines_become_a_table_for_each_kind() -> None:
     assert told == ["| a b | c |", "|---|---|", "| 1 | x |", "| 2 | y |", "", "| d |", "|---|", "| 3 |", ""]
 
 
+def test_numbers_have_four_digits_and_parts_their_names() -> None:
+    told = list(shown('{"a": 0.123456, "b": {"x": 1, "y": 98.76543}, "c": [0.1, 0.25], "d": 2320}\n'))
+    assert told[2] == "| 0.1235 | x 1, y 98.77 | 0.1 to 0.25 | 2320 |"
+
+
 def test_markdown_stays_and_words_are_fenced() -> None:
     assert list(shown("accuracy  98\n\n| a |\n|---|\n| 1 |\n\n| b |\nend\n")) == [
         "```\naccuracy  98\n```",
