@@ -1,7 +1,8 @@
 """The nearest rows searched by the server itself, through pgvector; nothing of the gallery is in this process.
 
 The index holds half-precision copies (half the memory) and gives candidates; their distances are then computed from the
-float32 rows, so that every distance told is the exact one.
+float32 rows, so that every distance told is the exact one. A face with nobody near is searched for again, widely (see
+``HnswIndex``).
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ FEWEST_CANDIDATES = 32
 MOST_CANDIDATES = 400
 """More are found sooner by comparing with every row."""
 
+NEAR = 0.6
+"""Squared distance; where the narrow search finds a row no farther than this, its answer stands. Of a million rows a
+graph finds all that are nearer than 0.65 with ``ef`` 64 (docs/search.md)."""
+WIDE_EFFORT = 1000
+"""hnsw.ef_search of the wide search: the largest that pgvector takes."""
+
+_WIDELY = f"(SELECT set_config('hnsw.ef_search', '{WIDE_EFFORT}', true) AS effort) AS widely JOIN "
+"""For this transaction, which without another one is this statement."""
 _GRAPH = """SELECT picture_id, vector_l2_squared_distance(vector, query) AS distance
     FROM (SELECT picture_id, vector FROM embeddings
         ORDER BY vector::halfvec({size}) <-> query::halfvec({size}) LIMIT {limit}) AS candidates"""
 _EXACT = """SELECT picture_id, vector_l2_squared_distance(vector, query) AS distance FROM embeddings
     ORDER BY distance, picture_id LIMIT {limit}"""
-_SEARCH = """SELECT place, picture_id, distance, against, name, {shown} FROM unnest(%b::vector[])
-    WITH ORDINALITY AS queries (query, place) CROSS JOIN LATERAL ({near}) AS near
+_SEARCH = """SELECT place, picture_id, distance, against, name, {shown} FROM {widely} unnest(%b::vector[])
+    WITH ORDINALITY AS queries (query, place){on} CROSS JOIN LATERAL ({near}) AS near
     JOIN pictures ON pictures.id = picture_id JOIN people ON people.id = person_id
     ORDER BY place, distance, picture_id"""
 
@@ -80,16 +89,25 @@ class ServerSearcher:
         limit = max(CANDIDATES * k, FEWEST_CANDIDATES)
         if limit > MOST_CANDIDATES:
             return self.exact(queries, k)
-        return self._found(queries, k, _GRAPH, limit)
+        found = self._found(queries, k, _GRAPH, limit)
+        far = [place for place, rows in enumerate(found) if not rows or rows[0].distance > NEAR]
+        for place, rows in zip(far, self._found(queries[far], k, _GRAPH, limit, widely=True), strict=True):
+            found[place] = rows
+        return found
 
     def exact(self, queries: Rows, k: int) -> list[list[Neighbor]]:
         """The same by comparing with every row: what ``search`` is held to."""
         return self._found(queries, k, _EXACT, k)
 
-    def _found(self, queries: Rows, k: int, near: str, limit: int) -> list[list[Neighbor]]:
+    def _found(self, queries: Rows, k: int, near: str, limit: int, *, widely: bool = False) -> list[list[Neighbor]]:
         if not len(queries):
             return []
-        sql = _SEARCH.format(near=near.format(size=self._size, limit=limit), shown=SHOWN)
+        sql = _SEARCH.format(
+            near=near.format(size=self._size, limit=limit),
+            shown=SHOWN,
+            widely=_WIDELY if widely else "",
+            on=" ON effort <> ''" if widely else "",
+        )
         rows = self._database.rows(
             sql, self._today().isoformat(), as_vectors(queries), types=(int, int, float, int, str, bool)
         )

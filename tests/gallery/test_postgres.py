@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rtface.errors import ConfigError, GalleryBroken, GalleryLost, GalleryMismatch, GalleryUnavailable
-from rtface.gallery import postgres_schema, postgres_search, schema
+from rtface.gallery import postgres_schema, postgres_search, postgres_server, schema
 from rtface.gallery.compacting import compact
 from rtface.gallery.copy_ends import open_end
 from rtface.gallery.copying import copy_gallery
@@ -220,9 +220,29 @@ def test_search_on_the_server_uses_its_index_and_finds_what_brute_force_finds(ur
     assert "embeddings_near" in plan
 
 
+def test_face_with_nobody_near_is_searched_for_widely(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_server, "SEARCH_EFFORT", 1)
+    by_graph = server.url(
+        server.new_database(), parameters="?options=-c%20enable_seqscan%3Doff%20-c%20enable_sort%3Doff"
+    )
+    rows, queries = units(1, 4000, 128), units(2, 100, 128)
+    nearest = (queries @ rows.T).argmax(axis=1) + 1
+    right = {}
+    with gallery_at(by_graph, size=128, index="database") as gallery:
+        fill(gallery, rows, each=1)
+        for near in (4.0, postgres_search.NEAR):
+            monkeypatch.setattr(postgres_search, "NEAR", near)
+            together = gallery.search(queries, 5)
+            right[near] = np.mean([found[0].picture for found in together] == nearest)
+            assert [gallery.search(query[None], 5)[0] for query in queries[:5]] == together[:5]
+        assert gallery.database.rows("SELECT current_setting('hnsw.ef_search')") == [("1",)]
+    narrow, both = right.values()
+    assert narrow < 0.7 and both > 0.98
+
+
 def explained_search(database: Any, queries: Any) -> str:
     near = postgres_search._GRAPH.format(size=SIZE, limit=32)
-    sql = "EXPLAIN " + postgres_search._SEARCH.format(near=near, shown=SHOWN)
+    sql = "EXPLAIN " + postgres_search._SEARCH.format(near=near, shown=SHOWN, widely="", on="")
     return "\n".join(line for (line,) in database.rows(sql, "2020-01-01", as_vectors(queries)))
 
 
