@@ -78,11 +78,12 @@ class ExactIndex:
         self._count = len(self._labels)
 
     def take(self, count: int) -> tuple[Labels, Rows]:
-        """Removes this many of the rows, the newest, and returns them; (N,) labels and (N, D) rows."""
-        rest = max(0, self._count - count)
-        taken = slice(rest, self._count)
-        self._count = rest
-        return self._labels[taken].copy(), self._rows[taken].copy()
+        """Removes this many of the rows, the newest, and returns them; (N,) labels and (N, D) rows. No copy stays."""
+        taken = slice(max(0, self._count - count), self._count)
+        labels, rows = self._labels[taken].copy(), self._rows[taken].copy()
+        self._rows[taken] = 0
+        self._count = taken.start
+        return labels, rows
 
     def labels(self) -> Labels:
         """(N,) of all its rows, in no order."""

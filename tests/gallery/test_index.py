@@ -161,6 +161,15 @@ def test_rows_that_wait_are_found_as_well_as_those_of_the_graph_and_settle_bit_b
         index.settle(50)
 
 
+def test_rows_that_are_taken_leave_memory() -> None:
+    rows, index = units(1, 30), ExactIndex(SIZE)
+    index.add(labels(0, 30), rows)
+    taken, theirs = index.take(20)
+    assert np.array_equal(taken, labels(10, 30)) and np.array_equal(theirs, rows[10:])
+    assert not index._rows[10:30].any()
+    assert np.array_equal(index.take(99)[0], labels(0, 10)) and len(index) == 0 and len(index.take(1)[0]) == 0
+
+
 def test_rows_that_wait_are_saved(tmp_path: Path) -> None:
     rows, index = units(1, 40), HnswIndex(SIZE)
     index.add(labels(0, 20), rows[:20])
