@@ -124,7 +124,7 @@ SECTIONS = (
     Section(
         "training",
         "Training by triplet loss",
-        ("python -m tests.benchmarks.training --shared {shared} --steps 200",),
+        ("python -m tests.benchmarks.training --shared {shared} --steps 1000",),
         "Nobody outside has repeated the paper's training; shown is that ours learns, judged on people not trained on.",
     ),
     Section(
